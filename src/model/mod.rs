@@ -1,0 +1,14 @@
+//! The nouns: pure data, no IO.
+mod metric;
+mod peer;
+mod pin;
+mod replication;
+mod status;
+mod time;
+
+pub use metric::{Alert, Metric};
+pub use peer::{IpfsInfo, Multiaddr, PeerId, PeerInfo, Trust};
+pub use pin::{Cid, MaxDepth, Pin, PinMode, PinOptions, PinType, PinTypes};
+pub use replication::{Replication, ReplicationError};
+pub use status::{GlobalPinInfo, PinInfo, PinInfoShort, StatusFilter, TrackerStatus};
+pub use time::UnixMillis;
