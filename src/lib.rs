@@ -12,3 +12,5 @@
 pub mod task;
 
 pub mod model;
+
+pub mod wire;

@@ -1,0 +1,109 @@
+//! The answers of Kubo's HTTP RPC that we read, and the form of its arguments.
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+/// What stays as it is in an argument; all else is percent-encoded, as Go does.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Returns `text` in the form of a query argument.
+#[must_use]
+pub fn argument(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+/// The body of a refusal.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Refusal {
+    /// Why.
+    pub message: String,
+}
+
+/// One line of `pin/add`: progress, or the end.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PinAdd {
+    /// Blocks so far; absent while there are none.
+    pub progress: u64,
+    /// Bytes so far; absent in old daemons.
+    pub bytes: u64,
+    /// What is pinned now: the last line only.
+    pub pins: Option<Vec<String>>,
+}
+
+/// One line of `pin/ls?stream=true`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PinLs {
+    /// What is pinned.
+    pub cid: String,
+    /// `recursive`, `direct` or `indirect`.
+    #[serde(rename = "Type")]
+    pub kind: String,
+}
+
+/// The answer of `id`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Id {
+    /// The node.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// Its addresses; null while it has none.
+    #[serde(default)]
+    pub addresses: Option<Vec<String>>,
+}
+
+/// The answer of `repo/stat?size-only=true`, in bytes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RepoStat {
+    /// Used.
+    pub repo_size: u64,
+    /// Allowed.
+    pub storage_max: u64,
+}
+
+/// The answer of `swarm/peers`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SwarmPeers {
+    /// The neighbours; null when there are none.
+    #[serde(default)]
+    pub peers: Option<Vec<SwarmPeer>>,
+}
+
+/// One neighbour.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SwarmPeer {
+    /// Its ID.
+    pub peer: String,
+}
+
+/// The answer of `resolve`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Resolve {
+    /// `/ipfs/<cid>`, perhaps with a rest.
+    pub path: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_encoded_as_go_encodes_them() {
+        assert_eq!(argument("/ip4/127.0.0.1/tcp/34011"), "%2Fip4%2F127.0.0.1%2Ftcp%2F34011");
+        assert_eq!(argument("a b&c=d+ü"), "a%20b%26c%3Dd%2B%C3%BC");
+    }
+
+    #[test]
+    fn a_line_of_pin_add_may_be_empty() {
+        let line: PinAdd = serde_json::from_str("{}").unwrap();
+        assert_eq!((line.progress, line.bytes, line.pins), (0, 0, None));
+        let line: PinAdd = serde_json::from_str(r#"{"Progress":1,"Bytes":15}"#).unwrap();
+        assert_eq!((line.progress, line.bytes), (1, 15));
+    }
+}

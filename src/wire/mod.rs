@@ -1,0 +1,8 @@
+//! Other programs' bytes: serde and prost shapes and codecs, no behaviour.
+pub mod msgpack;
+
+pub mod gorpc;
+pub mod kubo;
+pub mod metric;
+pub mod pin;
+pub mod rest;

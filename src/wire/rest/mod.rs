@@ -1,0 +1,19 @@
+//! The REST API's bytes: JSON shapes, query parameters, identifiers as text.
+mod address;
+mod id;
+mod metric;
+mod pin;
+mod query;
+mod status;
+mod text;
+mod time;
+pub use address::{io_words, tcp_target};
+pub use id::{Error, IpfsId, PeerInfo, Version};
+pub use metric::{Alert, Metric};
+pub use pin::Pin;
+pub use query::{Query, options_to_query};
+pub use status::{GlobalPinInfo, PinInfoShort};
+pub use text::{CidError, ContentPath, PathError, parse_cid, parse_peer};
+pub use time::Time;
+#[cfg(test)]
+mod golden_tests;

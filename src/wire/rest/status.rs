@@ -1,0 +1,94 @@
+//! Go's `GlobalPinInfo`.
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+use crate::model::{self, TrackerStatus};
+
+/// The status of one pin on all peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GlobalPinInfo {
+    /// The pin.
+    pub cid: Option<String>,
+    /// Its label.
+    pub name: String,
+    /// Who holds it.
+    pub allocations: Option<Vec<String>>,
+    /// Who has the content.
+    pub origins: Option<Vec<String>>,
+    /// When it was pinned.
+    pub created: Time,
+    /// The user's keys and values.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// Each peer's part.
+    pub peer_map: BTreeMap<String, PinInfoShort>,
+}
+
+/// What differs from peer to peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PinInfoShort {
+    /// The peer's label.
+    pub peername: String,
+    /// Its IPFS daemon, left out while unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipfs_peer_id: Option<String>,
+    /// Addresses of the daemon, left out when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipfs_peer_addresses: Option<Vec<String>>,
+    /// One of Go's names.
+    pub status: String,
+    /// Since when.
+    pub timestamp: Time,
+    /// What went wrong.
+    pub error: String,
+    /// How often it was tried.
+    pub attempt_count: u32,
+    /// Whether it is served before others.
+    pub priority_pin: bool,
+}
+
+impl PinInfoShort {
+    /// The status; unknown names are [`TrackerStatus::Undefined`].
+    #[must_use]
+    pub fn tracker_status(&self) -> TrackerStatus {
+        TrackerStatus::ALL.into_iter().find(|s| s.name() == self.status).unwrap_or(TrackerStatus::Undefined)
+    }
+}
+
+fn texts<T: ToString>(list: &[T]) -> Vec<String> {
+    list.iter().map(ToString::to_string).collect()
+}
+
+impl From<&model::GlobalPinInfo> for GlobalPinInfo {
+    /// A CID that is not pinned has no origins; asked of one peer alone, no allocations either.
+    fn from(info: &model::GlobalPinInfo) -> Self {
+        let is_pinned = info.peer_map.values().any(|short| short.status != TrackerStatus::Unpinned);
+        Self {
+            cid: Some(info.cid.to_string()),
+            name: info.name.clone(),
+            allocations: Some(texts(&info.allocations)).filter(|_| is_pinned || info.created.is_some()),
+            origins: Some(texts(&info.origins)).filter(|_| is_pinned),
+            created: info.created.into(),
+            metadata: Some(info.metadata.clone()).filter(|map| !map.is_empty()),
+            peer_map: info.peer_map.iter().map(|(peer, short)| (peer.to_string(), short.into())).collect(),
+        }
+    }
+}
+
+impl From<&model::PinInfoShort> for PinInfoShort {
+    fn from(short: &model::PinInfoShort) -> Self {
+        Self {
+            peername: short.peername.clone(),
+            ipfs_peer_id: short.ipfs_peer_id.map(|id| id.to_string()),
+            ipfs_peer_addresses: Some(texts(&short.ipfs_peer_addresses)).filter(|list| !list.is_empty()),
+            status: short.status.name().into(),
+            timestamp: short.timestamp.into(),
+            error: short.error.clone(),
+            attempt_count: short.attempt_count,
+            priority_pin: short.priority_pin,
+        }
+    }
+}
