@@ -13,4 +13,5 @@ pub mod task;
 
 pub mod model;
 
+pub mod config;
 pub mod wire;

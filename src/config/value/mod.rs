@@ -1,0 +1,10 @@
+//! Values as texts spell them.
+mod address;
+mod duration;
+mod secret;
+mod text;
+
+pub use address::{AddressError, Endpoint, PeerIdError, parse_multiaddr, parse_peer_id};
+pub use duration::{DurationError, GoDuration};
+pub use secret::{Credentials, Secret, SecretError};
+pub use text::{parse_bool, parse_int};
