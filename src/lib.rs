@@ -15,3 +15,5 @@ pub mod model;
 
 pub mod config;
 pub mod wire;
+
+pub mod crdt;

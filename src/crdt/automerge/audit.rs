@@ -1,0 +1,197 @@
+//! Holds the tables against each other: what a doubtful store, and every test, is asked.
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use super::formats::change::Dot;
+use super::formats::clock::Actor;
+use super::formats::digest::Digest;
+use super::formats::model::{self, Key};
+use super::tables::log;
+use super::tables::opset;
+use super::tables::state::{Counters, Numbers, load_clock};
+use super::tables::view::{Clock, View};
+use crate::crdt::{ReadRows, RowsError, Table};
+
+/// Live entries by key and id.
+type Entries = BTreeMap<Key, BTreeMap<Dot, Vec<u8>>>;
+
+/// What an audit found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Pins that are live.
+    pub pins: u64,
+    /// Changes in the log.
+    pub changes: u64,
+    /// Whether the log has every change of the clock, so that the pinset could be held against it.
+    pub is_whole: bool,
+    /// What is wrong, each a sentence; none in a sound store.
+    pub faults: Vec<String>,
+}
+
+/// Recomputes what the tables derive: digest, counters, indexes, and from a whole log the pinset itself.
+///
+/// It reads every row of pinset and log.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn audit(rows: &dyn ReadRows) -> Result<Audit, RowsError> {
+    let (clock, numbers) = (load_clock(rows)?, Numbers::load(rows)?);
+    let entries = entries(&numbers, rows)?;
+    let mut audit = Audit { pins: entries.len() as u64, ..Audit::default() };
+    check_meta(&mut audit, &entries, rows)?;
+    check_indexes(&mut audit, &entries, rows)?;
+    let dots = entries.iter().flat_map(|(key, live)| live.keys().map(move |dot| (key, dot)));
+    for (key, dot) in dots {
+        let is_covered = clock.row(&dot.actor).is_some_and(|row| dot.counter <= row.max_op);
+        audit.expect(is_covered || clock.above_fork(dot), || format!("{key:?} has {dot:?} above the clock"));
+    }
+    let model = check_log(&mut audit, &clock, &numbers, rows)?;
+    if audit.is_whole && !clock.is_forked() {
+        audit.expect(model == entries, || "the pinset is not what the log says".to_owned());
+    }
+    Ok(audit)
+}
+
+impl Audit {
+    fn expect(&mut self, is_sound: bool, fault: impl FnOnce() -> String) {
+        if !is_sound {
+            self.faults.push(fault());
+        }
+    }
+}
+
+fn entries(numbers: &Numbers, rows: &dyn ReadRows) -> Result<Entries, RowsError> {
+    let mut entries = Entries::new();
+    let mut read = |key: &[u8], row: &[u8]| {
+        let damaged = RowsError::Damaged { table: Table::Pins, what: "key" };
+        let key = std::str::from_utf8(key).ok().and_then(Key::parse).ok_or(damaged)?;
+        let live = opset::decode(row)?.into_iter().map(|entry| {
+            let actor = numbers.actor(entry.number)?.clone();
+            Ok((Dot { counter: entry.counter, actor }, entry.record))
+        });
+        entries.insert(key, live.collect::<Result<_, RowsError>>()?);
+        Ok(())
+    };
+    each(Table::Pins, rows, &mut read)?;
+    Ok(entries)
+}
+
+/// Calls `read` with each row of `table` until it fails.
+fn each(
+    table: Table,
+    rows: &dyn ReadRows,
+    read: &mut impl FnMut(&[u8], &[u8]) -> Result<(), RowsError>,
+) -> Result<(), RowsError> {
+    let mut result = Ok(());
+    rows.scan(table, b""..b"", &mut |key, value| {
+        result = read(key, value);
+        if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    result
+}
+
+fn check_meta(audit: &mut Audit, entries: &Entries, rows: &dyn ReadRows) -> Result<(), RowsError> {
+    let mut digest = Digest::default();
+    for (key, live) in entries {
+        for (dot, record) in live {
+            digest.add_entry(key, dot, record);
+        }
+    }
+    each(Table::Tombstones, rows, &mut |row, _| {
+        let damaged = RowsError::Damaged { table: Table::Tombstones, what: "key" };
+        let (key, dot) = opset::parse_tombstone(row).ok_or(damaged)?;
+        digest.add_tombstone(&key, &dot);
+        Ok(())
+    })?;
+    let stored = rows.get(Table::Meta, b"digest")?.unwrap_or_else(|| Digest::default().encode());
+    audit.expect(stored == digest.encode(), || "the digest is not that of the entries".to_owned());
+    let (live, counted) = (audit.pins, Counters::read(rows)?.pins);
+    audit.expect(counted == live, || format!("{counted} pins are counted, {live} are live"));
+    Ok(())
+}
+
+fn check_indexes(audit: &mut Audit, entries: &Entries, rows: &dyn ReadRows) -> Result<(), RowsError> {
+    let (mut created, mut expiry) = (BTreeSet::new(), BTreeSet::new());
+    for (key, live) in entries {
+        let pin = live.last_key_value().map(|(_, record)| model::pin(key, record));
+        if let Some(Ok(pin)) = pin {
+            created.insert(opset::index_key(pin.timestamp.unwrap_or_default(), key));
+            expiry.extend(pin.expire_at.map(|moment| opset::index_key(moment, key)));
+        }
+    }
+    for (table, expected) in [(Table::ByCreated, created), (Table::ByExpiry, expiry)] {
+        let mut found = BTreeSet::new();
+        each(table, rows, &mut |key, _| {
+            found.insert(key.to_vec());
+            Ok(())
+        })?;
+        audit.expect(found == expected, || format!("{table:?} is not the index of the winners"));
+    }
+    Ok(())
+}
+
+/// Checks that the log of each actor is a run that ends at its tip, and returns the pinset that the log says.
+fn check_log(audit: &mut Audit, clock: &Clock, numbers: &Numbers, rows: &dyn ReadRows) -> Result<Entries, RowsError> {
+    let mut runs: BTreeMap<Actor, (u32, u32, u32)> = BTreeMap::new();
+    let mut model = Model::default();
+    let mut seen = BTreeSet::new();
+    each(Table::Changes, rows, &mut |key, _| {
+        let (number, seq) = log::parse(key)?;
+        let logged = log::read(number, seq, rows)?;
+        let Some(change) = logged.map(|logged| logged.signed()).transpose()? else { return Ok(()) };
+        let run = runs.entry(numbers.actor(number)?.clone()).or_insert((seq, seq, 0));
+        (run.1, run.2) = (seq, run.2 + 1);
+        audit.changes += 1;
+        seen.extend(change.deps.iter().map(|dep| (dep.actor.clone(), dep.seq)));
+        for (counter, op) in (change.header.start_op..).zip(change.ops) {
+            let dot = Dot { counter, actor: change.header.actor.clone() };
+            model.add(dot, op.key, op.put, op.preds);
+        }
+        Ok(())
+    })?;
+    audit.is_whole = true;
+    for (actor, row) in clock.rows() {
+        let (first, last, count) = runs.remove(actor).unwrap_or((row.seq + 1, row.seq, 0));
+        let is_run = last == row.seq && last + 1 - first == count;
+        audit.expect(is_run, || format!("the log of {actor:?} is no run that ends at its tip"));
+        audit.is_whole &= first == 1;
+    }
+    let is_head = |actor: &Actor, seq| !seen.contains(&(actor.clone(), seq));
+    if audit.is_whole && !clock.is_forked() {
+        let heads = clock.rows().all(|(actor, row)| row.head == is_head(actor, row.seq));
+        audit.expect(heads, || "a head is not what nothing has seen".to_owned());
+    }
+    audit.expect(runs.is_empty(), || "the log has actors that the clock lacks".to_owned());
+    Ok(model.live())
+}
+
+/// The pinset as a function of the set of changes: live is a put that no op of its key names and that no later put of its
+/// author on that key follows.
+#[derive(Default)]
+struct Model {
+    puts: BTreeMap<(Key, Dot), Vec<u8>>,
+    named: BTreeSet<(Key, Dot)>,
+    last: BTreeMap<(Key, Actor), u32>,
+}
+
+impl Model {
+    fn add(&mut self, dot: Dot, key: Key, put: Option<Vec<u8>>, preds: Vec<Dot>) {
+        self.named.extend(preds.into_iter().map(|pred| (key.clone(), pred)));
+        if let Some(record) = put {
+            let last = self.last.entry((key.clone(), dot.actor.clone())).or_default();
+            *last = dot.counter.max(*last);
+            self.puts.insert((key, dot), record);
+        }
+    }
+
+    fn live(self) -> Entries {
+        let mut entries = Entries::new();
+        for ((key, dot), record) in self.puts {
+            let is_last = self.last.get(&(key.clone(), dot.actor.clone())) == Some(&dot.counter);
+            if is_last && !self.named.contains(&(key.clone(), dot.clone())) {
+                entries.entry(key).or_default().insert(dot, record);
+            }
+        }
+        entries
+    }
+}

@@ -1,0 +1,148 @@
+//! Heartbeats: when ours are due, and what others said last.
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::crdt::Now;
+use crate::crdt::automerge::formats::clock::{Dep, Hash};
+use crate::crdt::automerge::formats::heartbeat::{HEADS_MAX, Heartbeat};
+use crate::crdt::automerge::tables::state::State;
+use crate::crdt::automerge::tables::view::{Clock, View};
+use crate::crdt::automerge::writer::Author;
+use crate::model::{PeerId, UnixMillis};
+
+/// Between two heartbeats, in milliseconds; a tenth of it is jitter, so that peers do not speak in step.
+const PERIOD: u64 = 10_000;
+const JITTER: u64 = 1_000;
+
+/// Quiet after a change of the clock before it is told, in milliseconds: a burst is told once.
+const QUIET: u64 = 1_000;
+
+/// Peers whose last heartbeat is kept: more than a cluster has.
+const HEARD_MAX: usize = 4096;
+
+/// A peer that was silent for so long does not count as out of step, in milliseconds: three heartbeats.
+const SILENT: u64 = 3 * PERIOD;
+
+/// What a peer said last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Tells the newer of two heartbeats: start and count.
+    pub order: (u64, u64),
+    /// Hash of its clock.
+    pub clock_hash: Hash,
+    /// Whether it may have what we lack.
+    pub is_ahead: bool,
+    at: u64,
+}
+
+/// Our own rhythm, and the others' words.
+pub struct Beats {
+    start: u64,
+    count: u64,
+    due: u64,
+    quiet: Option<u64>,
+    heard: BTreeMap<PeerId, Heard>,
+    diverged: BTreeSet<PeerId>,
+}
+
+impl Beats {
+    /// Begins with a heartbeat that is due at once.
+    pub const fn new(start: UnixMillis) -> Self {
+        Self {
+            start: start.0.cast_unsigned(),
+            count: 0,
+            due: 0,
+            quiet: None,
+            heard: BTreeMap::new(),
+            diverged: BTreeSet::new(),
+        }
+    }
+
+    /// The clock moved: it is told after a second of quiet.
+    pub const fn moved(&mut self, now: Now) {
+        self.quiet = Some(now.mono + QUIET);
+    }
+
+    /// Somebody is there who may not have heard us: it is told at once.
+    pub const fn hurry(&mut self) {
+        self.due = 0;
+    }
+
+    /// When the next heartbeat is due, in milliseconds of the monotonic clock.
+    pub fn due(&self) -> u64 {
+        self.quiet.map_or(self.due, |quiet| quiet.min(self.due))
+    }
+
+    /// Our heartbeat, when it is due.
+    pub fn own(&mut self, author: &Author, state: &mut State, now: Now) -> Option<Vec<u8>> {
+        if now.mono < self.due() {
+            return None;
+        }
+        self.count += 1;
+        self.quiet = None;
+        let own = author.actor.peer();
+        let seed = blake3::hash(&[&own.to_bytes()[..], &self.count.to_le_bytes()].concat());
+        let draw = u64::from_le_bytes(*seed.as_bytes().first_chunk().expect("a hash is longer than a number"));
+        self.due = now.mono + PERIOD - JITTER + draw % (2 * JITTER);
+        let mut heartbeat = Heartbeat {
+            epoch: author.epoch,
+            peer: own,
+            start: self.start,
+            count: self.count,
+            clock_hash: state.clock_hash(),
+            digest_hash: state.digest_hash(),
+            entries: state.counters.pins,
+            newest: state.counters.newest,
+            heads: state.clock.heads().take(HEADS_MAX).collect(),
+            key: Vec::new(),
+            signature: Vec::new(),
+        };
+        heartbeat.sign(&author.keypair, &author.cluster_name);
+        Some(heartbeat.encode())
+    }
+
+    /// Keeps what `heartbeat` says; [`None`] when a newer one was heard already.
+    pub fn hear(&mut self, heartbeat: &Heartbeat, clock: &Clock, now: Now) -> Option<()> {
+        let order = (heartbeat.start, heartbeat.count);
+        if self.heard.get(&heartbeat.peer).is_some_and(|heard| heard.order >= order) {
+            return None;
+        }
+        if self.heard.len() >= HEARD_MAX && !self.heard.contains_key(&heartbeat.peer) {
+            let oldest = self.heard.iter().min_by_key(|(_, heard)| heard.at).map(|(peer, _)| *peer);
+            oldest.map(|peer| self.heard.remove(&peer));
+        }
+        let is_ahead = is_ahead(&heartbeat.heads, clock);
+        let heard = Heard { order, clock_hash: heartbeat.clock_hash, is_ahead, at: now.mono };
+        self.heard.insert(heartbeat.peer, heard);
+        Some(())
+    }
+
+    /// Returns whether a trusted peer has our clock and another digest, and did not at its last heartbeat.
+    pub fn diverges(&mut self, heartbeat: &Heartbeat, state: &mut State) -> bool {
+        let has_our_clock = heartbeat.clock_hash == state.clock_hash();
+        if !has_our_clock || heartbeat.digest_hash == state.digest_hash() {
+            self.diverged.remove(&heartbeat.peer);
+            return false;
+        }
+        self.diverged.len() < HEARD_MAX && self.diverged.insert(heartbeat.peer)
+    }
+
+    /// What `peer` said last.
+    pub fn heard(&self, peer: &PeerId) -> Option<&Heard> {
+        self.heard.get(peer)
+    }
+
+    /// Returns whether everybody that spoke lately has the clock of this hash.
+    pub fn all_have(&self, clock_hash: &Hash) -> bool {
+        let latest = self.heard.values().map(|heard| heard.at).max().unwrap_or(0);
+        self.heard.values().all(|heard| heard.clock_hash == *clock_hash || heard.at + SILENT < latest)
+    }
+}
+
+/// Returns whether the peer of these heads may have what we lack: its heads are its whole past, unless there are too many.
+fn is_ahead(heads: &[Dep], clock: &Clock) -> bool {
+    let known = |head: &Dep| {
+        let row = clock.row(&head.actor);
+        row.is_some_and(|row| row.seq > head.seq || (row.seq == head.seq && row.tip == head.hash))
+    };
+    heads.len() >= HEADS_MAX || !heads.iter().all(known)
+}

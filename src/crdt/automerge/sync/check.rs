@@ -1,0 +1,132 @@
+//! The stateless checks, which run beside the writer thread.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+
+use crate::crdt::automerge::formats::clock::{Group, Hash};
+use crate::crdt::automerge::formats::envelope::{self, ENVELOPE_MAX, Header, Signed};
+use crate::crdt::automerge::formats::frames::{FRAME_MAX, Frame};
+use crate::crdt::automerge::formats::heartbeat::{HEARTBEAT_MAX, Heartbeat};
+use crate::crdt::automerge::tables::fork;
+use crate::crdt::{Check, Checked, Refused};
+
+/// Topic of changes.
+pub const CHANGES_TOPIC: usize = 0;
+
+/// Topic of heartbeats.
+pub const HEARTBEATS_TOPIC: usize = 1;
+
+/// What a check hands to the engine.
+#[derive(Debug)]
+pub enum Body {
+    /// A change from gossip.
+    Change(Box<Signed>),
+    /// A heartbeat from gossip.
+    Heartbeat(Box<Heartbeat>),
+    /// A frame of a sync that we asked for.
+    Frame(Answer),
+}
+
+/// What the answering side of a sync may say.
+#[derive(Debug)]
+pub enum Answer {
+    /// Its rows of groups that differ.
+    Rows {
+        /// The groups.
+        groups: Vec<Group>,
+        /// Whether more follow.
+        more: bool,
+    },
+    /// The proof of a fork.
+    Proof(Box<[Header; 2]>),
+    /// Changes in the order in which it applied them.
+    Changes(Vec<Signed>),
+    /// Its log does not reach for so many actors.
+    Reach(usize),
+    /// The end, and its clock when it began.
+    Done(Hash),
+}
+
+/// The checks of one cluster and epoch.
+#[derive(Clone, Debug)]
+pub struct Checker {
+    /// The epoch.
+    pub epoch: u32,
+    /// The cluster's name.
+    pub cluster_name: String,
+}
+
+impl Checker {
+    fn change(&self, bytes: &[u8]) -> Result<Checked, Refused> {
+        if bytes.len() > ENVELOPE_MAX {
+            return Err(Refused::Malformed("an envelope is too large"));
+        }
+        let change = envelope::verify(Bytes::copy_from_slice(bytes), self.epoch, &self.cluster_name)?;
+        Ok(Checked {
+            signer: Some(change.header.actor.peer()),
+            weight: change.weight(),
+            ops: change.ops.len(),
+            body: Box::new(Body::Change(Box::new(change))),
+        })
+    }
+
+    fn heartbeat(&self, bytes: &[u8]) -> Result<Checked, Refused> {
+        if bytes.len() > HEARTBEAT_MAX {
+            return Err(Refused::Malformed("a heartbeat is too large"));
+        }
+        let heartbeat = Heartbeat::verify(bytes, self.epoch, &self.cluster_name)?;
+        Ok(Checked {
+            signer: Some(heartbeat.peer),
+            weight: bytes.len(),
+            ops: 0,
+            body: Box::new(Body::Heartbeat(Box::new(heartbeat))),
+        })
+    }
+
+    fn answer(&self, bytes: &[u8]) -> Result<Checked, Refused> {
+        if bytes.len() > FRAME_MAX {
+            return Err(Refused::Malformed("a frame is too large"));
+        }
+        let answer = match Frame::decode(&Bytes::copy_from_slice(bytes))? {
+            Frame::Hello(_) => return Err(Refused::Malformed("a sync is answered with a HELLO")),
+            Frame::Rows { groups, more } => Answer::Rows { groups, more },
+            Frame::Proof(headers) => {
+                headers.iter().try_for_each(|header| header.verify(self.epoch, &self.cluster_name))?;
+                fork::proven(&headers[0], &headers[1]).ok_or(Refused::Malformed("a proof that proves nothing"))?;
+                Answer::Proof(headers)
+            }
+            Frame::Changes(envelopes) => {
+                let verify = |bytes| envelope::verify(bytes, self.epoch, &self.cluster_name);
+                Answer::Changes(envelopes.into_iter().map(verify).collect::<Result<_, _>>()?)
+            }
+            Frame::Reach { actors, attested: _ } => Answer::Reach(actors.len()),
+            Frame::Done { clock_hash } => Answer::Done(clock_hash),
+        };
+        let (ops, weight) = match &answer {
+            Answer::Changes(changes) => {
+                (changes.iter().map(|change| change.ops.len()).sum(), changes.iter().map(Signed::weight).sum())
+            }
+            Answer::Rows { .. } | Answer::Proof(_) | Answer::Reach(_) | Answer::Done(_) => (0, bytes.len()),
+        };
+        Ok(Checked { signer: None, weight, ops, body: Box::new(Body::Frame(answer)) })
+    }
+}
+
+impl Check for Checker {
+    fn gossip(&self, topic: usize, bytes: &[u8]) -> Result<Checked, Refused> {
+        guarded(|| match topic {
+            CHANGES_TOPIC => self.change(bytes),
+            HEARTBEATS_TOPIC => self.heartbeat(bytes),
+            _ => Err(Refused::Foreign("an unknown topic")),
+        })
+    }
+
+    fn frame(&self, bytes: &[u8]) -> Result<Checked, Refused> {
+        guarded(|| self.answer(bytes))
+    }
+}
+
+/// A decoder that panics costs its message, not its thread.
+fn guarded(check: impl FnOnce() -> Result<Checked, Refused>) -> Result<Checked, Refused> {
+    catch_unwind(AssertUnwindSafe(check)).unwrap_or(Err(Refused::Panicked))
+}

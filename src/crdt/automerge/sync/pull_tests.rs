@@ -1,0 +1,247 @@
+use super::*;
+use crate::crdt::automerge::formats::heartbeat::Heartbeat;
+use crate::crdt::automerge::sync::check::{CHANGES_TOPIC, HEARTBEATS_TOPIC};
+use crate::crdt::automerge::tests::sites::{Site, all, gossip, hello_to, sync};
+use crate::crdt::automerge::tests::testing::{CLUSTER, EPOCH, keypair, peer};
+use crate::crdt::{Input, Notice, Turn};
+use crate::model::UnixMillis;
+
+#[test]
+fn heartbeats_come_every_ten_seconds_and_a_second_after_a_change() {
+    let mut site = Site::new(1, Trust::Everyone);
+    let mut beats = Vec::new();
+    for _ in 0..2_000 {
+        site.mono += 100;
+        if !gossip(&site.turn(vec![Input::Tick]), HEARTBEATS_TOPIC).is_empty() {
+            beats.push(site.mono);
+        }
+    }
+    let gaps: Vec<u64> = beats.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| (9_000..=11_100).contains(gap)), "{gaps:?}");
+    assert!(gaps.iter().any(|gap| *gap != gaps[0]), "with jitter");
+    assert!(gossip(&site.pin(1), HEARTBEATS_TOPIC).is_empty());
+    site.mono += 999;
+    assert!(gossip(&site.turn(vec![Input::Tick]), HEARTBEATS_TOPIC).is_empty());
+    site.mono += 1;
+    assert_eq!(gossip(&site.turn(vec![Input::Tick]), HEARTBEATS_TOPIC).len(), 1);
+}
+
+#[test]
+fn a_turn_says_when_it_wants_the_next() {
+    let mut site = Site::new(1, Trust::Everyone);
+    let due = site.pin(1).tick_at.unwrap();
+    assert_eq!(due, UnixMillis(1_000));
+    let turn = site.turn(vec![Input::PeerSeen(peer(2))]);
+    assert_eq!(gossip(&turn, HEARTBEATS_TOPIC).len(), 1, "whoever is new hears it at once");
+}
+
+#[test]
+fn a_heartbeat_of_another_clock_starts_one_pull_and_an_equal_one_none() {
+    let (mut a, mut b) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
+    let empty = b.heartbeat();
+    a.turn(vec![Input::PeerSeen(peer(2))]);
+    assert_eq!(hello_to(&a.hear(HEARTBEATS_TOPIC, &empty), 2), None);
+    b.pin(1);
+    let news = b.heartbeat();
+    let hello = hello_to(&a.hear(HEARTBEATS_TOPIC, &news), 2).unwrap();
+    let again = b.heartbeat();
+    assert_eq!(hello_to(&a.hear(HEARTBEATS_TOPIC, &again), 2), None, "one sync a peer");
+    assert_eq!(sync(&mut a, (2, &b), &hello), 1);
+    assert_eq!(a.engine.summary().clock_hash, b.engine.summary().clock_hash);
+    assert!(hello_to(&b.hear(HEARTBEATS_TOPIC, &a.heartbeat()), 1).is_none());
+}
+
+#[test]
+fn a_peer_that_is_only_behind_is_not_asked() {
+    let (mut a, mut b) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
+    a.turn(vec![Input::PeerSeen(peer(2))]);
+    a.hear(CHANGES_TOPIC, &gossip(&b.pin(1), CHANGES_TOPIC)[0]);
+    a.pin(2);
+    assert_eq!(hello_to(&a.hear(HEARTBEATS_TOPIC, &b.heartbeat()), 2), None);
+    assert!(!a.engine.summary().in_sync);
+}
+
+#[test]
+fn a_trusted_peer_with_our_clock_and_another_digest_is_told_of_once() {
+    let (mut a, mut b) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
+    a.hear(CHANGES_TOPIC, &gossip(&b.pin(1), CHANGES_TOPIC)[0]);
+    assert_eq!(a.hear(HEARTBEATS_TOPIC, &b.heartbeat()).notices, []);
+    let mut wrong = Heartbeat::decode(&b.heartbeat()).unwrap();
+    let mut bad = |count| {
+        (wrong.count, wrong.digest_hash) = (count, [9; 32]);
+        wrong.sign(&keypair(2), CLUSTER);
+        a.hear(HEARTBEATS_TOPIC, &wrong.encode().into()).notices
+    };
+    assert_eq!(bad(100), [Notice::Divergence { peer: peer(2) }]);
+    assert_eq!(bad(101), []);
+}
+
+#[test]
+fn an_old_heartbeat_says_nothing() {
+    let (mut a, mut b) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
+    b.pin(1);
+    let (old, new) = (b.heartbeat(), b.heartbeat());
+    a.hear(HEARTBEATS_TOPIC, &new);
+    a.turn(vec![Input::PeerGone(peer(2))]);
+    let turn = a.turn(vec![Input::PeerSeen(peer(2))]);
+    assert!(hello_to(&turn, 2).is_some(), "what was said before the connection counts");
+    a.turn(vec![Input::SyncEnded { peer: peer(2), complete: false }]);
+    assert_eq!(hello_to(&a.hear(HEARTBEATS_TOPIC, &old), 2), None);
+    assert!(hello_to(&a.hear(HEARTBEATS_TOPIC, &b.heartbeat()), 2).is_some());
+}
+
+#[test]
+fn four_syncs_run_at_once_and_a_silent_one_makes_room_after_a_minute() {
+    let mut a = Site::new(1, Trust::Everyone);
+    let mut open = 0;
+    for n in 2..8 {
+        let mut site = Site::new(n, Trust::Everyone);
+        site.pin(n.into());
+        a.turn(vec![Input::PeerSeen(peer(n))]);
+        open += usize::from(hello_to(&a.hear(HEARTBEATS_TOPIC, &site.heartbeat()), n).is_some());
+    }
+    assert_eq!(open, 4);
+    a.mono += 60_000;
+    let sends = a.turn(vec![Input::Tick]).sends;
+    let closed = sends.iter().filter(|sending| matches!(sending, Sending::CloseSync { .. })).count();
+    let opened = sends.iter().filter(|sending| matches!(sending, Sending::OpenSync { .. })).count();
+    assert_eq!((closed, opened), (4, 2));
+}
+
+#[test]
+fn a_peer_that_had_nothing_for_us_is_not_asked_again_until_something_changes() {
+    let (mut a, mut b) = (Site::new(1, Trust::Only([peer(3)].into())), Site::new(2, Trust::Everyone));
+    b.pin(1);
+    a.turn(vec![Input::PeerSeen(peer(2))]);
+    let hello = hello_to(&a.hear(HEARTBEATS_TOPIC, &b.heartbeat()), 2).unwrap();
+    assert_eq!(sync(&mut a, (2, &b), &hello), 0, "nobody that the asker trusts wrote it");
+    assert_eq!(hello_to(&a.hear(HEARTBEATS_TOPIC, &b.heartbeat()), 2), None);
+    a.pin(2);
+    a.mono += 5_000;
+    assert!(hello_to(&a.hear(HEARTBEATS_TOPIC, &b.heartbeat()), 2).is_some());
+}
+
+#[test]
+fn a_stranger_is_asked_once_in_five_seconds_whatever_it_says() {
+    let (mut a, mut b) = (Site::new(1, Trust::Only([peer(3)].into())), Site::new(2, Trust::Everyone));
+    b.pin(1);
+    a.turn(vec![Input::PeerSeen(peer(2))]);
+    let hello = hello_to(&a.hear(HEARTBEATS_TOPIC, &b.heartbeat()), 2).unwrap();
+    sync(&mut a, (2, &b), &hello);
+    b.pin(2);
+    let turn = a.hear(HEARTBEATS_TOPIC, &b.heartbeat());
+    assert_eq!((hello_to(&turn, 2), turn.tick_at), (None, Some(UnixMillis(5_000))));
+    a.mono += 5_000;
+    assert!(hello_to(&a.turn(vec![Input::Tick]), 2).is_some());
+}
+
+/// A site that has just opened a sync with peer 2.
+fn asking() -> Site {
+    let (mut a, mut b) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
+    b.pin(1);
+    a.turn(vec![Input::PeerSeen(peer(2))]);
+    assert!(hello_to(&a.hear(HEARTBEATS_TOPIC, &b.heartbeat()), 2).is_some());
+    a
+}
+
+fn is_closed(turn: &Turn) -> bool {
+    turn.sends.iter().any(|sending| matches!(sending, Sending::CloseSync { .. }))
+}
+
+#[test]
+fn a_sync_that_never_ends_makes_room_after_ten_minutes() {
+    let mut a = asking();
+    let nothing = Frame::Changes(Vec::new()).encode().into();
+    let closed = (0..20).map(|_| {
+        a.mono += 30_000;
+        is_closed(&a.frame(2, &nothing))
+    });
+    assert_eq!(closed.collect::<Vec<_>>(), [vec![false; 19], vec![true]].concat());
+}
+
+#[test]
+fn a_server_gets_our_rows_once() {
+    let mut a = asking();
+    let rows = Frame::Rows { groups: Vec::new(), more: false }.encode().into();
+    assert!(!is_closed(&a.frame(2, &rows)));
+    assert!(is_closed(&a.frame(2, &rows)));
+}
+
+#[test]
+fn an_old_heartbeat_vouches_for_nothing() {
+    let mut a = Site::new(1, Trust::Only([peer(3)].into()));
+    let (mut b, mut c) = (Site::new(2, Trust::Everyone), Site::new(3, Trust::Everyone));
+    let change = gossip(&b.pin(1), CHANGES_TOPIC).remove(0);
+    a.hear(HEARTBEATS_TOPIC, &c.heartbeat());
+    c.hear(CHANGES_TOPIC, &change);
+    let mut old = Heartbeat::decode(&c.heartbeat()).unwrap();
+    old.count = 1;
+    old.sign(&keypair(3), CLUSTER);
+    a.hear(HEARTBEATS_TOPIC, &old.encode().into());
+    a.hear(CHANGES_TOPIC, &change);
+    assert_eq!((a.engine.summary().entries, a.engine.summary().staged), (0, 1));
+}
+
+#[test]
+fn an_untrusted_server_passes_on_what_a_trusted_author_stands_on() {
+    let mut untrusted = Site::new(2, Trust::Everyone);
+    let mut trusted = Site::new(3, Trust::Everyone);
+    untrusted.pin(1);
+    let first = gossip(&untrusted.pin(2), CHANGES_TOPIC);
+    untrusted.mono = 0;
+    let mut hello = None;
+    trusted.turn(vec![Input::PeerSeen(peer(2))]);
+    hello = hello_to(&trusted.hear(HEARTBEATS_TOPIC, &untrusted.heartbeat()), 2).or(hello);
+    assert_eq!(sync(&mut trusted, (2, &untrusted), &hello.unwrap()), 2);
+    let above = gossip(&trusted.pin(3), CHANGES_TOPIC);
+    untrusted.hear(CHANGES_TOPIC, &above[0]);
+    untrusted.pin(4);
+    let mut asker = Site::new(1, Trust::Only([peer(3)].into()));
+    asker.turn(vec![Input::PeerSeen(peer(2))]);
+    let hello = hello_to(&asker.hear(HEARTBEATS_TOPIC, &untrusted.heartbeat()), 2).unwrap();
+    assert_eq!(sync(&mut asker, (2, &untrusted), &hello), 3, "not what was written after it");
+    assert_eq!((asker.engine.summary().entries, asker.engine.summary().staged, first.len()), (3, 0, 1));
+}
+
+#[test]
+fn a_stranger_who_breaks_the_order_of_frames_is_cut_off() {
+    let mut b = Site::new(2, Trust::Everyone);
+    b.pin(1);
+    let answer = b.engine.answer();
+    let done = Frame::Done { clock_hash: [0; 32] }.encode();
+    assert!(answer.session(peer(1)).receive(&done).is_err());
+    assert!(answer.session(peer(1)).receive(b"").is_err());
+    let hello = |epoch| {
+        let (clock_hash, digest_hash, trust) = ([0; 32], [0; 32], Trust::Everyone);
+        Frame::Hello(Hello { epoch, clock_hash, digest_hash, trust, groups: Vec::new() }).encode()
+    };
+    assert!(answer.session(peer(1)).receive(&hello(EPOCH + 1)).is_err());
+    let mut session = answer.session(peer(1));
+    session.receive(&hello(EPOCH)).unwrap();
+    assert!(session.receive(&hello(EPOCH)).is_err());
+    assert!(session.done() && all(&mut *session, &b.rows).is_empty());
+}
+
+#[test]
+fn a_clock_of_many_starts_goes_out_in_frames_that_fit() {
+    let row = |n: u32| crate::crdt::automerge::formats::clock::GroupRow {
+        suffix: u64::from(n).to_be_bytes(),
+        row: Row { seq: 1, max_op: 5_000, tip: [7; 32], head: false },
+        fork: None,
+    };
+    let groups = vec![
+        Group { peer: peer(1), rows: (0..60_000).map(row).collect() },
+        Group { peer: peer(2), rows: (0..5).map(row).collect() },
+    ];
+    let frames = rows_frames(groups.clone());
+    assert!(frames.len() > 2 && frames.iter().all(|frame| frame.len() <= FRAME_MAX));
+    let mut clock = crate::crdt::automerge::tables::view::Clock::default();
+    for (n, frame) in frames.iter().enumerate() {
+        let Frame::Rows { groups, more } = Frame::decode(frame).unwrap() else { panic!("rows") };
+        assert_eq!(more, n + 1 < frames.len());
+        for group in &groups {
+            clock.extend(group);
+        }
+    }
+    assert_eq!([clock.group(peer(1)), clock.group(peer(2))], groups[..]);
+}

@@ -1,0 +1,8 @@
+//! What is kept: clock, op set, log and waiting rooms, and the memory of them.
+pub mod fork;
+pub mod log;
+pub mod opset;
+pub mod pending;
+pub mod stage;
+pub mod state;
+pub mod view;

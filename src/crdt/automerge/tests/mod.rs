@@ -1,0 +1,9 @@
+//! (test) Proofs over all of the engine, and what tests are made of.
+pub mod fixtures;
+pub mod sites;
+pub mod testing;
+
+mod hostile;
+mod oracle;
+mod rooms;
+mod trust;
