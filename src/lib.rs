@@ -17,3 +17,4 @@ pub mod config;
 pub mod wire;
 
 pub mod crdt;
+pub mod monitor;

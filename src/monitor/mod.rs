@@ -1,0 +1,12 @@
+//! Who is alive and who holds what. Pure: time is an argument, effects are returned.
+mod allocate;
+mod checker;
+mod distance;
+#[cfg(test)]
+mod testing;
+mod window;
+
+pub use allocate::{AllocateError, Candidate, Request, Unfit, allocate};
+pub use checker::Checker;
+pub use distance::Distance;
+pub use window::Window;
