@@ -17,4 +17,5 @@ pub mod config;
 pub mod wire;
 
 pub mod crdt;
+pub mod ipfs;
 pub mod monitor;

@@ -1,0 +1,258 @@
+//! A scripted node, for faults: everything is there at once unless a script says otherwise.
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::connector::{Connector, Held, IpfsError, PinRequest, Progress, RepoStat};
+use crate::model::{Cid, IpfsInfo, MaxDepth, Multiaddr, PeerId};
+
+/// The CID number `n`.
+pub fn cid(n: u64) -> Cid {
+    Cid::new_v1(0x55, multihash::Multihash::wrap(0x12, blake3::hash(&n.to_be_bytes()).as_bytes()).unwrap())
+}
+
+/// What happens to pins of a CID.
+#[derive(Clone, Debug)]
+pub enum Script {
+    /// No block ever arrives, and nobody says so.
+    Hang,
+    /// No block arrives for this long, which is an error.
+    Stall(Duration),
+    /// So many blocks arrive, one each time that this passes.
+    Slow(u64, Duration),
+    /// This error, once; then all is well.
+    Fail(IpfsError),
+}
+
+/// Is told of each pin before it runs.
+pub type Witness = Box<dyn Fn(&Cid) + Send>;
+
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own, switched by a test")]
+struct State {
+    held: BTreeMap<Cid, Held>,
+    scripts: BTreeMap<Cid, Script>,
+    away: bool,
+    hung: bool,
+    repo: Option<RepoStat>,
+    unpins_fail: bool,
+    list_cut: bool,
+    calls: Vec<String>,
+    running: usize,
+    peak: usize,
+    witness: Option<Witness>,
+}
+
+/// The node; clones are one node.
+#[derive(Clone, Default)]
+pub struct Fake(Arc<Mutex<State>>);
+
+/// Counts a pin as running until it is dropped.
+struct Running(Fake);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap().running -= 1;
+    }
+}
+
+impl Fake {
+    /// Sets what happens to pins of `cid`.
+    pub fn script(&self, cid: Cid, script: Script) {
+        self.0.lock().unwrap().scripts.insert(cid, script);
+    }
+
+    /// The content of `cid` is there after all.
+    pub fn provide(&self, cid: Cid) {
+        self.0.lock().unwrap().scripts.remove(&cid);
+    }
+
+    /// The daemon goes, or comes back.
+    pub fn set_away(&self, away: bool) {
+        self.0.lock().unwrap().away = away;
+    }
+
+    /// Questions after its identity and its space have no answer, or have one again.
+    pub fn set_hung(&self, hung: bool) {
+        self.0.lock().unwrap().hung = hung;
+    }
+
+    /// Sets what it says of its repository.
+    pub fn set_repo(&self, size: u64, max: u64) {
+        self.0.lock().unwrap().repo = Some(RepoStat { size, max });
+    }
+
+    /// Unpins fail, or do not any more.
+    pub fn set_unpins_fail(&self, fail: bool) {
+        self.0.lock().unwrap().unpins_fail = fail;
+    }
+
+    /// Tells `witness` of each pin from now on.
+    pub fn set_witness(&self, witness: Witness) {
+        self.0.lock().unwrap().witness = Some(witness);
+    }
+
+    /// Lists break off in the middle, or do not any more.
+    pub fn set_list_cut(&self, cut: bool) {
+        self.0.lock().unwrap().list_cut = cut;
+    }
+
+    /// Somebody else pins, or the node loses a pin.
+    pub fn set_held(&self, cid: Cid, held: Option<Held>) {
+        let mut state = self.0.lock().unwrap();
+        match held {
+            Some(held) => state.held.insert(cid, held),
+            None => state.held.remove(&cid),
+        };
+    }
+
+    /// All that is held.
+    pub fn all(&self) -> BTreeMap<Cid, Held> {
+        self.0.lock().unwrap().held.clone()
+    }
+
+    /// The calls so far: `pin <cid>`, `unpin <cid>`.
+    pub fn calls(&self) -> Vec<String> {
+        self.0.lock().unwrap().calls.clone()
+    }
+
+    /// Pins that run now, and the most that ever ran at once.
+    pub fn running(&self) -> (usize, usize) {
+        let state = self.0.lock().unwrap();
+        (state.running, state.peak)
+    }
+
+    fn check(&self, path: &str) -> Result<(), IpfsError> {
+        let words = "dial tcp 127.0.0.1:5001: connect: connection refused";
+        let error = || IpfsError::Unreachable(format!("Post \"http://127.0.0.1:5001/api/v0/{path}\": {words}"));
+        if self.0.lock().unwrap().away { Err(error()) } else { Ok(()) }
+    }
+
+    fn unless_hung<T: Send + 'static>(&self, answer: Result<T, IpfsError>) -> BoxFuture<'static, Result<T, IpfsError>> {
+        if self.0.lock().unwrap().hung { std::future::pending().boxed() } else { async { answer }.boxed() }
+    }
+
+    fn hold(&self, cid: Cid, max_depth: MaxDepth) {
+        let held = if max_depth == MaxDepth::Direct { Held::Direct } else { Held::Recursive };
+        self.set_held(cid, Some(held));
+    }
+
+    fn run(&self, cid: Cid) -> (Running, Option<Script>) {
+        let mut state = self.0.lock().unwrap();
+        state.calls.push(format!("pin {cid}"));
+        if let Some(witness) = &state.witness {
+            witness(&cid);
+        }
+        state.running += 1;
+        state.peak = state.peak.max(state.running);
+        let script = state.scripts.get(&cid).cloned();
+        if matches!(script, Some(Script::Fail(_))) {
+            state.scripts.remove(&cid);
+        }
+        (Running(self.clone()), script)
+    }
+}
+
+impl Connector for Fake {
+    fn pin(&self, request: PinRequest) -> BoxStream<'static, Result<Progress, IpfsError>> {
+        if let Err(error) = self.check("pin/add") {
+            return stream::once(async { Err(error) }).boxed();
+        }
+        let (running, script) = self.run(request.cid);
+        let fake = self.clone();
+        let cid = request.cid;
+        let (blocks, every) = match script {
+            None => (1, Duration::ZERO),
+            Some(Script::Slow(blocks, every)) => (blocks, every),
+            Some(Script::Hang) => return stream::once(pending(running)).boxed(),
+            Some(Script::Stall(silent)) => {
+                return stream::once(async move {
+                    let _running = running;
+                    tokio::time::sleep(silent).await;
+                    Err(IpfsError::Stalled { cid, silent })
+                })
+                .boxed();
+            }
+            Some(Script::Fail(error)) => return stream::once(async { Err(error) }).boxed(),
+        };
+        stream::unfold((0, running), move |(at, running)| {
+            let fake = fake.clone();
+            async move {
+                if at == blocks {
+                    fake.hold(cid, request.max_depth);
+                    return None;
+                }
+                if !every.is_zero() {
+                    tokio::time::sleep(every).await;
+                }
+                Some((Ok(Progress { blocks: at + 1, bytes: (at + 1) * 1000 }), (at + 1, running)))
+            }
+        })
+        .boxed()
+    }
+
+    fn unpin(&self, cid: Cid) -> BoxFuture<'static, Result<(), IpfsError>> {
+        let fake = self.clone();
+        async move {
+            fake.check("pin/rm")?;
+            let mut state = fake.0.lock().unwrap();
+            state.calls.push(format!("unpin {cid}"));
+            if state.unpins_fail {
+                return Err(IpfsError::Refused("IPFS error (pin/rm). Code: 500. Message: no".into()));
+            }
+            state.held.remove(&cid);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn held(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Held>, IpfsError>> {
+        let held = self.check("pin/ls").map(|()| self.all().get(&cid).copied());
+        async { held }.boxed()
+    }
+
+    fn list(&self) -> BoxStream<'static, Result<(Cid, Held), IpfsError>> {
+        if let Err(error) = self.check("pin/ls") {
+            return stream::once(async { Err(error) }).boxed();
+        }
+        let held = self.all().into_iter().map(Ok);
+        if self.0.lock().unwrap().list_cut {
+            let cut = Err(IpfsError::Garbled("the answer to pin/ls was cut".into()));
+            return stream::iter(held.take(1).chain([cut]).collect::<Vec<_>>()).boxed();
+        }
+        stream::iter(held.collect::<Vec<_>>()).boxed()
+    }
+
+    fn id(&self) -> BoxFuture<'static, Result<IpfsInfo, IpfsError>> {
+        let id = PeerId::from_bytes(&[0, 1, 7]).ok();
+        let answer = self.check("id").map(|()| IpfsInfo { id, ..IpfsInfo::default() });
+        self.unless_hung(answer)
+    }
+
+    fn repo_stat(&self) -> BoxFuture<'static, Result<RepoStat, IpfsError>> {
+        let stat = self.0.lock().unwrap().repo.unwrap_or(RepoStat { size: 1, max: 10 });
+        let answer = self.check("repo/stat").map(|()| stat);
+        self.unless_hung(answer)
+    }
+
+    fn swarm_peers(&self) -> BoxFuture<'static, Result<Vec<PeerId>, IpfsError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn connect(&self, address: Multiaddr) -> BoxFuture<'static, Result<(), IpfsError>> {
+        async move { Err(IpfsError::Refused(format!("connect {address} failure"))) }.boxed()
+    }
+
+    fn resolve(&self, path: String) -> BoxFuture<'static, Result<Cid, IpfsError>> {
+        let cid = path.trim_start_matches("/ipfs/").parse();
+        async move { cid.map_err(|_| IpfsError::Refused("no link".into())) }.boxed()
+    }
+}
+
+async fn pending(running: Running) -> Result<Progress, IpfsError> {
+    let _running = running;
+    std::future::pending().await
+}

@@ -1,0 +1,326 @@
+//! The connector over Kubo's HTTP RPC.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::connector::{Connector, Held, IpfsError, PinRequest, Progress, RepoStat};
+use super::dial::{Node, NodeAddressError};
+use super::rpc::{Answer, Rpc};
+use crate::model::{Cid, IpfsInfo, MaxDepth, Multiaddr, PeerId};
+use crate::task;
+use crate::wire::kubo as wire;
+
+/// Origins of a pin that are connected to: Go's number; more help no more.
+const ORIGINS_MAX: usize = 10;
+/// Connections to origins made at one time, by all pins together: a pin goes on without them.
+const CONNECTS_MAX: usize = 16;
+/// Bytes of a name that Kubo takes; a longer one would fail the pin, so it is left out.
+const NAME_MAX: usize = 255;
+
+/// What the connector is made of.
+#[derive(Clone, Debug)]
+pub struct KuboArgs {
+    /// Where the daemon's RPC port is.
+    pub node: Multiaddr,
+    /// How long the daemon may be silent in a call.
+    pub request_timeout: Duration,
+    /// How long a pin may go without a new block.
+    pub pin_timeout: Duration,
+    /// How long an unpin may take.
+    pub unpin_timeout: Duration,
+    /// Refuse to unpin.
+    pub unpin_disable: bool,
+}
+
+/// A Kubo daemon.
+#[derive(Clone, Debug)]
+pub struct Kubo {
+    rpc: Rpc,
+    connects: Arc<Semaphore>,
+    args: KuboArgs,
+}
+
+impl Kubo {
+    /// A connector that dials the daemon when it is first asked.
+    ///
+    /// # Errors
+    /// [`NodeAddressError`] when the address is neither TCP nor a unix socket.
+    pub fn new(args: KuboArgs) -> Result<Self, NodeAddressError> {
+        let rpc = Rpc::new(Node::parse(&args.node)?);
+        Ok(Self { rpc, connects: Arc::new(Semaphore::new(CONNECTS_MAX)), args })
+    }
+
+    async fn is_held(&self, cid: &Cid, held: Held) -> Result<bool, IpfsError> {
+        let path = format!("pin/ls?stream=true&arg={cid}&type={}", kind(held));
+        let mut answer = match self.rpc.post(&path, self.args.request_timeout).await {
+            Ok(answer) => answer,
+            Err(IpfsError::Refused(text)) if text.ends_with("not pinned") => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let mut found = false;
+        while let Some(line) = answer.object::<wire::PinLs>().await? {
+            found |= line.kind == kind(held) && line.cid.parse::<Cid>().is_ok_and(|c| c == *cid);
+        }
+        Ok(found)
+    }
+
+    /// Does what can be done before bytes flow; [`None`] when that was all.
+    async fn begin(self, request: PinRequest) -> Result<Option<Adding>, IpfsError> {
+        let needed = if request.max_depth == MaxDepth::Direct { Held::Direct } else { Held::Recursive };
+        if self.is_held(&request.cid, needed).await? {
+            return Ok(None);
+        }
+        let origins = self.connect_to(&request.origins);
+        if needed == Held::Recursive && self.update(&request).await? {
+            return Ok(None);
+        }
+        let answer = match self.rpc.post(&pin_add(&request, needed), self.args.pin_timeout).await {
+            // A daemon that answers other calls and not this one is looking for the first block.
+            Err(IpfsError::Unreachable(text)) if text.ends_with("context deadline exceeded") => {
+                return Err(IpfsError::Stalled { cid: request.cid, silent: self.args.pin_timeout });
+            }
+            answer => answer?.watched(),
+        };
+        let silence = self.args.pin_timeout;
+        let seen = Progress::default();
+        Ok(Some(Adding {
+            answer,
+            cid: request.cid,
+            silence,
+            moved: task::now(),
+            seen,
+            pinned: false,
+            _origins: origins,
+        }))
+    }
+
+    /// Connects to the origins in the background, until the set is dropped.
+    fn connect_to(&self, origins: &[Multiaddr]) -> JoinSet<()> {
+        let mut connects = JoinSet::new();
+        for origin in origins.iter().take(ORIGINS_MAX).cloned() {
+            let kubo = self.clone();
+            connects.spawn(async move {
+                if let Ok(_permit) = kubo.connects.acquire().await
+                    && let Err(error) = kubo.connect(origin).await
+                {
+                    tracing::debug!(%error, "an origin is not reached");
+                }
+            });
+        }
+        connects
+    }
+
+    /// Pins by what the old pin has; false when the daemon has to pin anew.
+    async fn update(&self, request: &PinRequest) -> Result<bool, IpfsError> {
+        let Some(from) = request.update_from else { return Ok(false) };
+        if !self.is_held(&from, Held::Recursive).await? {
+            return Ok(false);
+        }
+        let path = format!("pin/update?arg={from}&arg={}&unpin=false", request.cid);
+        match self.rpc.post(&path, self.args.request_timeout).await {
+            Ok(mut answer) => {
+                while answer.line().await?.is_some() {}
+                self.is_held(&request.cid, Held::Recursive).await
+            }
+            // It says nothing while it fetches: pin/add goes on from there and shows progress.
+            Err(error) => {
+                tracing::debug!(%error, "pin/update is left for pin/add");
+                Ok(false)
+            }
+        }
+    }
+
+    async fn unpin_now(self, cid: Cid) -> Result<(), IpfsError> {
+        if self.args.unpin_disable {
+            return Err(IpfsError::UnpinDisabled);
+        }
+        match self.rpc.post(&format!("pin/rm?arg={cid}"), self.args.unpin_timeout).await {
+            Ok(mut answer) => {
+                while answer.line().await?.is_some() {}
+                Ok(())
+            }
+            Err(IpfsError::Refused(text)) if text.contains("not pinned") => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn list_kind(self, held: Held) -> BoxStream<'static, Result<(Cid, Held), IpfsError>> {
+        let path = format!("pin/ls?stream=true&type={}", kind(held));
+        let open = async move { self.rpc.post(&path, self.args.request_timeout).await };
+        stream::once(open)
+            .flat_map(move |answer| match answer {
+                Ok(answer) => stream::try_unfold(answer, move |answer| next_held(answer, held)).boxed(),
+                Err(error) => stream::once(async { Err(error) }).boxed(),
+            })
+            .boxed()
+    }
+}
+
+impl Connector for Kubo {
+    fn pin(&self, request: PinRequest) -> BoxStream<'static, Result<Progress, IpfsError>> {
+        stream::once(self.clone().begin(request))
+            .flat_map(|begun| match begun {
+                Ok(Some(adding)) => stream::try_unfold(adding, Adding::next).boxed(),
+                Ok(None) => stream::empty().boxed(),
+                Err(error) => stream::once(async { Err(error) }).boxed(),
+            })
+            .boxed()
+    }
+
+    fn unpin(&self, cid: Cid) -> BoxFuture<'static, Result<(), IpfsError>> {
+        self.clone().unpin_now(cid).boxed()
+    }
+
+    fn held(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Held>, IpfsError>> {
+        let kubo = self.clone();
+        async move {
+            for held in [Held::Recursive, Held::Direct] {
+                if kubo.is_held(&cid, held).await? {
+                    return Ok(Some(held));
+                }
+            }
+            Ok(None)
+        }
+        .boxed()
+    }
+
+    fn list(&self) -> BoxStream<'static, Result<(Cid, Held), IpfsError>> {
+        self.clone().list_kind(Held::Recursive).chain(self.clone().list_kind(Held::Direct)).boxed()
+    }
+
+    fn id(&self) -> BoxFuture<'static, Result<IpfsInfo, IpfsError>> {
+        let kubo = self.clone();
+        async move {
+            let id: wire::Id = kubo.rpc.ask("id", kubo.args.request_timeout).await?;
+            let peer = id.id.parse().map_err(|_| IpfsError::Garbled(format!("the daemon's ID {:?} is none", id.id)))?;
+            // An address of a kind that is not known here is of no use here.
+            let addresses = id.addresses.unwrap_or_default().iter().filter_map(|a| a.parse().ok()).collect();
+            Ok(IpfsInfo { id: Some(peer), addresses, error: String::new() })
+        }
+        .boxed()
+    }
+
+    fn repo_stat(&self) -> BoxFuture<'static, Result<RepoStat, IpfsError>> {
+        let kubo = self.clone();
+        async move {
+            let stat: wire::RepoStat = kubo.rpc.ask("repo/stat?size-only=true", kubo.args.request_timeout).await?;
+            Ok(RepoStat { size: stat.repo_size, max: stat.storage_max })
+        }
+        .boxed()
+    }
+
+    fn swarm_peers(&self) -> BoxFuture<'static, Result<Vec<PeerId>, IpfsError>> {
+        let kubo = self.clone();
+        async move {
+            let peers: wire::SwarmPeers = kubo.rpc.ask("swarm/peers", kubo.args.request_timeout).await?;
+            let peer = |p: &wire::SwarmPeer| {
+                p.peer.parse().map_err(|_| IpfsError::Garbled(format!("the neighbour {:?} is no peer ID", p.peer)))
+            };
+            peers.peers.unwrap_or_default().iter().map(peer).collect()
+        }
+        .boxed()
+    }
+
+    fn connect(&self, address: Multiaddr) -> BoxFuture<'static, Result<(), IpfsError>> {
+        let kubo = self.clone();
+        async move {
+            let path = format!("swarm/connect?arg={}", wire::argument(&address.to_string()));
+            let mut answer = kubo.rpc.post(&path, kubo.args.request_timeout).await?;
+            while answer.line().await?.is_some() {}
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn resolve(&self, path: String) -> BoxFuture<'static, Result<Cid, IpfsError>> {
+        let kubo = self.clone();
+        async move {
+            let path = if path.starts_with('/') { path } else { format!("/ipfs/{path}") };
+            if let Some(cid) = immutable_root(&path) {
+                return Ok(cid);
+            }
+            let call = format!("resolve?arg={}", wire::argument(&path));
+            let found: wire::Resolve = kubo.rpc.ask(&call, kubo.args.request_timeout).await?;
+            let root = found.path.split('/').nth(2).and_then(|root| root.parse().ok());
+            root.ok_or_else(|| IpfsError::Garbled(format!("{path} resolves to {:?}, which names no CID", found.path)))
+        }
+        .boxed()
+    }
+}
+
+/// The CID of a path that is nothing else and cannot change.
+fn immutable_root(path: &str) -> Option<Cid> {
+    let mut parts = path.trim_end_matches('/').split('/').skip(1);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("ipfs" | "ipld"), Some(root), None) => root.parse().ok(),
+        _ => None,
+    }
+}
+
+const fn kind(held: Held) -> &'static str {
+    match held {
+        Held::Recursive => "recursive",
+        Held::Direct => "direct",
+    }
+}
+
+fn pin_add(request: &PinRequest, needed: Held) -> String {
+    let recursive = needed == Held::Recursive;
+    let path = format!("pin/add?arg={}&recursive={recursive}&progress=true", request.cid);
+    match request.name.len() {
+        1..=NAME_MAX => format!("{path}&name={}", wire::argument(&request.name)),
+        _ => path,
+    }
+}
+
+async fn next_held(mut answer: Answer, held: Held) -> Result<Option<((Cid, Held), Answer)>, IpfsError> {
+    let Some(line) = answer.object::<wire::PinLs>().await? else { return Ok(None) };
+    let cid =
+        line.cid.parse().map_err(|e| IpfsError::Garbled(format!("error decoding ipfs pin: {:?}: {e}", line.cid)))?;
+    Ok(Some(((cid, held), answer)))
+}
+
+/// A pin/add that runs; dropping it cancels the request.
+struct Adding {
+    answer: Answer,
+    cid: Cid,
+    silence: Duration,
+    /// When the number of blocks last grew.
+    moved: Instant,
+    seen: Progress,
+    pinned: bool,
+    _origins: JoinSet<()>,
+}
+
+impl Adding {
+    async fn next(mut self) -> Result<Option<(Progress, Self)>, IpfsError> {
+        loop {
+            let deadline = tokio::time::Instant::from_std(self.moved + self.silence);
+            let line = tokio::time::timeout_at(deadline, self.answer.object::<wire::PinAdd>()).await;
+            let line = line.map_err(|_| IpfsError::Stalled { cid: self.cid, silent: self.silence })??;
+            let Some(line) = line else { return self.end() };
+            self.pinned |= line.pins.iter().flatten().any(|pin| pin.parse::<Cid>().is_ok_and(|c| c == self.cid));
+            if line.progress > self.seen.blocks {
+                self.moved = task::now();
+                self.seen = Progress { blocks: line.progress, bytes: line.bytes };
+                return Ok(Some((self.seen, self)));
+            }
+        }
+    }
+
+    /// Success is what the daemon says, not that it stopped talking.
+    fn end(&self) -> Result<Option<(Progress, Self)>, IpfsError> {
+        if self.pinned {
+            return Ok(None);
+        }
+        Err(IpfsError::Garbled(format!("pin/add of {} ended without saying that it is pinned", self.cid)))
+    }
+}
+
+#[cfg(test)]
+#[path = "kubo_tests.rs"]
+mod tests;

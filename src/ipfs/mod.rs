@@ -1,0 +1,15 @@
+//! Our side of IPFS.
+mod connector;
+mod dial;
+mod rpc;
+
+mod kubo;
+
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+pub(crate) mod fake;
+
+pub use connector::{Connector, Held, IpfsError, PinRequest, Progress, Remedy, RepoStat};
+pub use dial::NodeAddressError;
+pub use kubo::{Kubo, KuboArgs};
