@@ -19,3 +19,5 @@ pub mod wire;
 pub mod crdt;
 pub mod ipfs;
 pub mod monitor;
+
+pub mod store;

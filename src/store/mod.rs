@@ -1,0 +1,15 @@
+//! redb, the rows of the daemon: the pinset's database and what every database of a peer shares.
+mod error;
+mod file;
+mod tables;
+
+mod migrate;
+
+mod db;
+pub mod ledger;
+
+pub use db::{Options, PinsetDb};
+pub use error::StoreError;
+pub use file::free_space;
+pub use ledger::LedgerDb;
+pub use tables::PINSET_FILE;
