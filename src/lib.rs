@@ -21,3 +21,4 @@ pub mod ipfs;
 pub mod monitor;
 
 pub mod store;
+pub mod swarm;
