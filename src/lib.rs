@@ -22,3 +22,5 @@ pub mod monitor;
 
 pub mod store;
 pub mod swarm;
+
+pub mod tracker;

@@ -1,0 +1,56 @@
+//! What the tracker is made of, asked and answers with.
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::wishes::{Wishes, WishesError};
+use crate::ipfs::Connector;
+use crate::model::{Cid, PeerId};
+use crate::store::StoreError;
+use crate::store::ledger::{LedgerDb, Row};
+
+/// What the tracker is made of.
+pub struct Args {
+    /// The daemon.
+    pub ipfs: Arc<dyn Connector>,
+    /// Where statuses are kept.
+    pub ledger: Arc<LedgerDb>,
+    /// The pinset.
+    pub wishes: Arc<dyn Wishes>,
+    /// This peer.
+    pub own: PeerId,
+    /// Its label.
+    pub peername: String,
+    /// Pins that fetch at one time.
+    pub concurrent_pins: NonZeroUsize,
+    /// How often the daemon's pins are held against the ledger.
+    pub recover_interval: Duration,
+    /// Until what age a pin shows as a priority pin.
+    pub priority_max_age: Duration,
+    /// And after how many tries it does not any more.
+    pub priority_max_retries: u32,
+}
+
+/// Why the tracker did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum TrackerError {
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] StoreError),
+    /// The pinset failed.
+    #[error(transparent)]
+    Wishes(#[from] WishesError),
+    /// It is going down.
+    #[error("the tracker has ended")]
+    Ended,
+}
+
+/// What the loop is asked.
+pub(super) enum Command {
+    /// Try these again; answered with the rows of those that are queued anew.
+    Recover { cids: Vec<Cid>, reply: oneshot::Sender<Result<Vec<(Cid, Row)>, TrackerError>> },
+    /// Hold the daemon's pins against the ledger.
+    Sweep,
+}

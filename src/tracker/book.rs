@@ -1,0 +1,159 @@
+//! The tracker's writes: one batch gathers rows while the one before it is being written.
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::core::Effect;
+use crate::model::{Cid, TrackerStatus as Status, UnixMillis};
+use crate::store::StoreError;
+use crate::store::ledger::{Batch, Event, LedgerDb, Row};
+
+/// Rows that wait for a commit before no more wishes are read.
+const ROWS_MAX: usize = 20_000;
+/// How long rows that nothing waits for are gathered: each commit is an fsync that the pinset's commits share the disk
+/// with.
+const GATHER: Duration = Duration::from_millis(100);
+/// How long to wait after a commit failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The ledger with the rows that are not committed yet.
+#[derive(Debug)]
+pub(super) struct Book {
+    ledger: Arc<LedgerDb>,
+    open: Batch,
+    urgent: bool,
+    writing: Option<Arc<Batch>>,
+    commits: JoinSet<Result<(), StoreError>>,
+    not_before: UnixMillis,
+}
+
+impl Book {
+    /// A book over `ledger`.
+    pub fn new(ledger: Arc<LedgerDb>) -> Self {
+        let (open, commits) = (Batch::default(), JoinSet::new());
+        Self { ledger, open, urgent: false, writing: None, commits, not_before: UnixMillis(0) }
+    }
+
+    /// The committed rows.
+    pub fn ledger(&self) -> &LedgerDb {
+        &self.ledger
+    }
+
+    /// The row of a CID, committed or not.
+    pub fn row(&self, cid: &Cid) -> Result<Option<Row>, StoreError> {
+        let writing = self.writing.as_ref().and_then(|batch| batch.rows.get(cid));
+        match self.open.rows.get(cid).or(writing) {
+            Some(row) => Ok(row.clone()),
+            None => self.ledger.get(cid),
+        }
+    }
+
+    /// Takes down what an effect writes; returns whether it wrote.
+    pub fn note(&mut self, effect: &Effect, now: UnixMillis) -> bool {
+        let (cid, row) = match effect {
+            Effect::Put(cid, row) => (*cid, Some(row.clone())),
+            Effect::Remove(cid) => (*cid, None),
+            Effect::Cancel(_) => return false,
+        };
+        let status = row.as_ref().map_or(Status::Unpinned, |row| row.status);
+        if is_news(status) {
+            let error = row.as_ref().map_or(String::new(), |row| row.error.clone());
+            self.open.events.push(Event { at: now, cid, status, error });
+        }
+        self.open.rows.insert(cid, row);
+        true
+    }
+
+    /// The news up to `commit` are in the rows noted so far.
+    pub fn move_cursor(&mut self, commit: u64) {
+        self.open.cursor = Some(commit);
+    }
+
+    /// A sweep of number `generation` found these in the daemon, each with whether the root alone is held.
+    pub fn mark(&mut self, found: impl IntoIterator<Item = (Cid, bool)>, generation: u32) {
+        self.open.found.extend(found);
+        self.open.generation = Some(generation);
+    }
+
+    /// Something waits for the rows noted so far: they are committed at once.
+    pub fn hurry(&mut self) {
+        self.urgent = true;
+    }
+
+    /// Returns whether more rows may be noted that nobody waits for.
+    pub fn has_room(&self) -> bool {
+        self.open.rows.len() + self.open.found.len() < ROWS_MAX
+    }
+
+    /// Returns whether marks of a sweep are not committed yet.
+    pub fn has_marks(&self) -> bool {
+        let writing = self.writing.as_ref().is_some_and(|batch| !batch.found.is_empty());
+        writing || !self.open.found.is_empty()
+    }
+
+    /// Returns whether everything is committed.
+    pub fn is_clean(&self) -> bool {
+        self.open.is_empty() && self.writing.is_none()
+    }
+
+    /// When [`Book::flush`] has something to do.
+    pub fn flush_at(&self) -> Option<UnixMillis> {
+        (self.writing.is_none() && !self.open.is_empty()).then_some(self.not_before)
+    }
+
+    /// Begins a commit, when it is time for one; returns whether it did.
+    pub fn flush(&mut self, now: UnixMillis) -> bool {
+        let due = self.flush_at().is_some_and(|at| self.urgent || at <= now);
+        if due {
+            let batch = Arc::new(std::mem::take(&mut self.open));
+            let (ledger, rows) = (self.ledger.clone(), batch.clone());
+            self.commits.spawn_blocking(move || ledger.commit(&rows));
+            (self.writing, self.urgent, self.not_before) = (Some(batch), false, now.plus(GATHER));
+        }
+        due
+    }
+
+    /// Waits for the end of the commit that runs, for ever when there is none; returns the cursor that is on disk now.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the rows are in the next commit, which waits a second.
+    pub async fn committed(&mut self, now: impl Fn() -> UnixMillis) -> Result<Option<u64>, StoreError> {
+        let Some(ended) = self.commits.join_next().await else { return std::future::pending().await };
+        let result = match ended {
+            Ok(result) => result,
+            // Only an executor that goes down cancels a commit, and this loop with it.
+            Err(error) if error.is_cancelled() => return std::future::pending().await,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let batch = self.writing.take().unwrap_or_default();
+        if let Err(error) = result {
+            self.take_back(&batch);
+            (self.urgent, self.not_before) = (false, now().plus(RETRY));
+            return Err(error);
+        }
+        Ok(batch.cursor)
+    }
+
+    fn take_back(&mut self, batch: &Batch) {
+        for (cid, row) in &batch.rows {
+            if let Entry::Vacant(slot) = self.open.rows.entry(*cid) {
+                slot.insert(row.clone());
+            }
+        }
+        self.open.found.extend(&batch.found);
+        self.open.cursor = self.open.cursor.or(batch.cursor);
+        self.open.generation = self.open.generation.or(batch.generation);
+        let later = std::mem::replace(&mut self.open.events, batch.events.clone());
+        self.open.events.extend(later);
+    }
+}
+
+/// Returns whether coming to `status` is an event: an end, not a step.
+fn is_news(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Pinned | Status::Unpinned | Status::PinError | Status::UnpinError | Status::UnexpectedlyUnpinned
+    )
+}

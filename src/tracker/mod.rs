@@ -1,0 +1,18 @@
+//! Keeps IPFS in step with the pinset.
+mod args;
+mod core;
+mod wishes;
+
+mod actor;
+mod book;
+mod breaker;
+mod feed;
+mod handle;
+mod info;
+mod jobs;
+mod sweep;
+
+pub use args::{Args, TrackerError};
+pub use breaker::Daemon;
+pub use handle::{Tracker, spawn};
+pub use wishes::{News, Wishes, WishesError};
