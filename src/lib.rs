@@ -24,3 +24,5 @@ pub mod store;
 pub mod swarm;
 
 pub mod tracker;
+
+pub mod cluster;

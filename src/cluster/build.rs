@@ -1,0 +1,210 @@
+//! Each part of a peer from the configuration.
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+use libp2p::StreamProtocol;
+use libp2p::identity::Keypair;
+use libp2p::multiaddr::Protocol;
+use tokio::sync::{mpsc, watch};
+
+use super::chores::Periods;
+use super::flow::Defaults;
+use super::handle::{Cluster, Inner};
+use super::net::{Counts, METRICS_TOPIC};
+use super::peers::{Disk, InformersArgs, IpfsId, Members};
+use super::pinset::{self, Outbound, Pinset, Writer};
+use super::status::Local;
+use super::wishes::PinsetWishes;
+use crate::config::{Config, DiskMetric, Endpoint};
+use crate::crdt::{RowsError, automerge};
+use crate::ipfs::{Connector, Kubo, KuboArgs};
+use crate::model::{Multiaddr, PeerId};
+use crate::store::{LedgerDb, Options, PinsetDb, free_space};
+use crate::swarm::calls::{self, Calls};
+use crate::swarm::{self, GossipArgs, Secret, Swarm};
+use crate::task::{self, Fatal, Task};
+use crate::tracker::{self, Tracker};
+
+/// The folder of a peer's stores, for commands that work on them while no daemon runs.
+#[must_use]
+pub fn stores(folder: &Path) -> [PathBuf; 2] {
+    [folder.join("pinset.redb"), folder.join("ledger.redb")]
+}
+
+/// The pinset, with its store open.
+///
+/// # Errors
+/// What the store says.
+pub fn open_pinset(config: &Config, keypair: &Keypair) -> Result<(Pinset, mpsc::Receiver<Outbound>, Writer), Fatal> {
+    let (folder, keypair) = (config.folder.clone(), keypair.clone());
+    let crdt = config.crdt.clone();
+    let epoch = u32::try_from(crdt.epoch).map_err(|_| "consensus.crdt.epoch is above 4294967295")?;
+    let space = folder.clone();
+    Ok(pinset::spawn(pinset::Args {
+        open_store: Box::new(move || PinsetDb::open(&folder, Options::default())),
+        open_engine: Box::new(move |rows| {
+            let args = automerge::EngineArgs {
+                keypair: keypair.clone(),
+                epoch,
+                cluster_name: crdt.cluster_name.clone(),
+                trust: crdt.trusted_peers.clone(),
+                actor_suffix: rand::random(),
+                started: task::wall(),
+                pending_max: automerge::EngineArgs::PENDING_MAX,
+            };
+            automerge::open(args, rows).map_err(|error| RowsError::Storage(Box::new(error)))
+        }),
+        reader: Arc::new(automerge::Reader),
+        free_space: Box::new(move || free_space(&space)),
+        after_commit: None,
+    })?)
+}
+
+/// The tracker, and the handle on the peer above it.
+///
+/// # Errors
+/// When the ledger cannot be read, or the daemon's address is none.
+pub fn open_cluster(
+    config: &Config,
+    own: PeerId,
+    (pinset, ledger): (Pinset, LedgerDb),
+    swarm: Swarm,
+) -> Result<(Cluster, Task), Fatal> {
+    let ipfs = connector(config)?;
+    let (tracker, task) = open_tracker(config, own, ipfs.clone(), ledger, &pinset)?;
+    let inner = Inner {
+        own,
+        peername: config.cluster.peername.clone(),
+        follower: config.cluster.follower_mode,
+        defaults: defaults(config),
+        allocate_by: config.allocator.allocate_by.clone(),
+        only_trusted: config.cluster.pin_only_on_trusted_peers,
+        only_untrusted: config.cluster.pin_only_on_untrusted_peers,
+        trust: Arc::new(RwLock::new(config.crdt.trusted_peers.clone())),
+        calls: Calls::new(swarm.clone()),
+        swarm,
+        members: Arc::new(Members::new(own, config.crdt.peerset_metric.clone())),
+        ipfs_id: Arc::new(IpfsId::new(ipfs.clone())),
+        ipfs,
+        local: Local { pinset: pinset.clone(), tracker: tracker.clone() },
+        tracker,
+        pinset,
+        counts: Arc::new(Counts::default()),
+    };
+    Ok((Cluster { inner: Arc::new(inner) }, task))
+}
+
+fn connector(config: &Config) -> Result<Arc<dyn Connector>, Fatal> {
+    let ipfs = &config.ipfshttp;
+    Ok(Arc::new(Kubo::new(KuboArgs {
+        node: match &ipfs.node_multiaddress {
+            Endpoint::Address(address) => address.clone(),
+            Endpoint::Unix(path) => Multiaddr::empty().with(Protocol::Unix(path.to_string_lossy().into_owned().into())),
+        },
+        request_timeout: ipfs.ipfs_request_timeout,
+        pin_timeout: ipfs.pin_timeout,
+        unpin_timeout: ipfs.unpin_timeout,
+        unpin_disable: ipfs.unpin_disable,
+    })?))
+}
+
+fn defaults(config: &Config) -> Defaults {
+    let (min, max) = config.cluster.replication.factors();
+    Defaults { min, max }
+}
+
+fn open_tracker(
+    config: &Config,
+    own: PeerId,
+    ipfs: Arc<dyn Connector>,
+    ledger: LedgerDb,
+    pinset: &Pinset,
+) -> Result<(Tracker, Task), Fatal> {
+    Ok(tracker::spawn(tracker::Args {
+        own,
+        peername: config.cluster.peername.clone(),
+        ipfs,
+        ledger: Arc::new(ledger),
+        wishes: Arc::new(PinsetWishes::new(pinset.clone())),
+        concurrent_pins: config.tracker.concurrent_pins.try_into()?,
+        recover_interval: config.cluster.pin_recover_interval,
+        priority_max_age: config.tracker.priority_pin_max_age,
+        priority_max_retries: config.tracker.priority_pin_max_retries.get(),
+    })?)
+}
+
+/// How the swarm runs.
+///
+/// # Errors
+/// When the engine's protocol is no name.
+pub fn swarm_args(
+    config: &Config,
+    keypair: Keypair,
+    bootstrap: Vec<Multiaddr>,
+    pinset: &Pinset,
+) -> Result<swarm::Args, Fatal> {
+    let cluster = &config.cluster;
+    let pubsub = cluster.pubsub;
+    let mut topics = pinset.topics();
+    topics.push(METRICS_TOPIC.into());
+    Ok(swarm::Args {
+        secret: cluster.secret.as_ref().map(|secret| Secret(*secret.bytes())),
+        listen: cluster.listen_multiaddress.clone(),
+        announce: cluster.announce_multiaddress.clone(),
+        no_announce: cluster.no_announce_multiaddress.clone(),
+        addresses: cluster.peer_addresses.iter().cloned().chain(bootstrap).collect(),
+        peerstore: Some(cluster.peerstore_file.clone()),
+        topics,
+        protocols: vec![StreamProtocol::try_from_owned(pinset.protocol())?, calls::PROTOCOL],
+        gossip: GossipArgs {
+            heartbeat: pubsub.heartbeat_interval,
+            d_factor: pubsub.d_factor.get(),
+            history_length: pubsub.history_length.get(),
+            history_gossip: pubsub.history_gossip.get(),
+            seen_ttl: pubsub.seen_messages_ttl,
+            // A mesh forms only at heartbeats, 10 s apart: until then own messages go to every neighbour.
+            flood_publish: true,
+        },
+        mdns: !cluster.mdns_interval.is_zero(),
+        dial_timeout: cluster.dial_peer_timeout,
+        ..swarm::Args::new(keypair)
+    })
+}
+
+/// How often the chores are done.
+pub fn periods(config: &Config) -> Periods {
+    Periods {
+        state_sync: config.cluster.state_sync_interval,
+        connect_swarms_delay: config.ipfshttp.connect_swarms_delay,
+    }
+}
+
+/// What the informers tell.
+pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>) -> InformersArgs {
+    let Inner { own, peername, ipfs, ipfs_id, swarm, members, tracker, follower, .. } = &*cluster.inner;
+    InformersArgs {
+        own: *own,
+        peername: peername.clone(),
+        ping_interval: config.cluster.monitor_ping_interval,
+        check_interval: config.monitor.check_interval,
+        disk: config
+            .informers
+            .disk
+            .map(|disk| Disk { ttl: disk.metric_ttl, reposize: matches!(disk.metric_type, DiskMetric::RepoSize) }),
+        tags: config.informers.tags.as_ref().map(|tags| (tags.metric_ttl, tags.tags.clone())),
+        pinqueue: config.informers.pinqueue.map(|queue| (queue.metric_ttl, u64::from(queue.weight_bucket_size.get()))),
+        ipfs: ipfs.clone(),
+        ipfs_id: ipfs_id.clone(),
+        publish: {
+            let swarm = swarm.clone();
+            Box::new(move |bytes| swarm.publish(METRICS_TOPIC, bytes))
+        },
+        members: members.clone(),
+        queue_size: {
+            let tracker = tracker.clone();
+            Arc::new(move || tracker.pin_queue_size())
+        },
+        follower: *follower,
+        bell,
+    }
+}

@@ -1,0 +1,284 @@
+//! What this peer tells the others of itself: ping, free space, tags, queue length; and the check of what they told.
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::ipfs_id::IpfsId;
+use super::ping;
+use crate::cluster::peers::Members;
+use crate::ipfs::{Connector, RepoStat};
+use crate::model::{Metric, PeerId};
+use crate::task::{self, Fatal, Task};
+use crate::tracker::TrackerError;
+use crate::wire;
+
+/// A ping outlives this many periods, as in Go.
+const PING_LIVES: u32 = 2;
+
+/// New neighbours that come together are told together, this far apart.
+const GAP: Duration = Duration::from_secs(1);
+
+/// The daemon's space is asked again after this long when it did not answer.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What the informers tell, and how often.
+pub struct Args {
+    /// This peer.
+    pub own: PeerId,
+    /// Its label.
+    pub peername: String,
+    /// Half of a ping's life.
+    pub ping_interval: Duration,
+    /// How often expired metrics are looked for.
+    pub check_interval: Duration,
+    /// The disk informer, when configured.
+    pub disk: Option<Disk>,
+    /// The tags informer: life and tags, when configured.
+    pub tags: Option<(Duration, BTreeMap<String, String>)>,
+    /// The queue informer: life and pins a bucket, when configured.
+    pub pinqueue: Option<(Duration, u64)>,
+    /// The parts it asks and tells.
+    pub ipfs: Arc<dyn Connector>,
+    /// The daemon's identity.
+    pub ipfs_id: Arc<IpfsId>,
+    /// Hands a message to the swarm, unless it is busy.
+    pub publish: Box<dyn Fn(Bytes) -> bool + Send + Sync>,
+    /// Who keeps what is published here too.
+    pub members: Arc<Members>,
+    /// Reads how many pins wait to be pinned.
+    pub queue_size: Arc<dyn Fn() -> Result<u64, TrackerError> + Send + Sync>,
+    /// Whether alerts are kept to oneself.
+    pub follower: bool,
+    /// Rung when a neighbour is new, so that it learns of us at once.
+    pub bell: watch::Sender<()>,
+}
+
+/// What the disk informer measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Life of the metric.
+    pub ttl: Duration,
+    /// Used space (less is better) instead of free space.
+    pub reposize: bool,
+}
+
+/// Starts telling.
+pub fn spawn(args: Args) -> Task {
+    Task::spawn(|stop| run(Arc::new(Informers { args, told: Mutex::default() }), stop))
+}
+
+/// What this peer tells, and what it told.
+struct Informers {
+    args: Args,
+    /// The newest metric of each name, for neighbours that come after it left.
+    told: Mutex<BTreeMap<String, Metric>>,
+}
+
+async fn run(informers: Arc<Informers>, stop: CancellationToken) -> Result<(), Fatal> {
+    let mut loops = JoinSet::new();
+    loops.spawn(ping_loop(informers.clone()));
+    loops.spawn(identity_loop(informers.clone()));
+    loops.spawn(neighbour_loop(informers.clone()));
+    loops.spawn(check_loop(informers.clone()));
+    if let Some(disk) = informers.args.disk {
+        loops.spawn(disk_loop(informers.clone(), disk));
+    }
+    if let Some((ttl, tags)) = informers.args.tags.clone() {
+        loops.spawn(tags_loop(informers.clone(), ttl, tags));
+    }
+    if let Some((ttl, bucket)) = informers.args.pinqueue {
+        loops.spawn(queue_loop(informers.clone(), ttl, bucket));
+    }
+    let ended = tokio::select! { biased;
+        () = stop.cancelled() => Ok(()),
+        // No loop ends by itself: a peer that stays silent would be given up by the others, and not know.
+        Some(Err(error)) = loops.join_next() => Err(error.into()),
+    };
+    loops.shutdown().await;
+    ended
+}
+
+/// Pings never wait for the daemon: they carry its last good answer.
+async fn ping_loop(informers: Arc<Informers>) {
+    loop {
+        informers.ping();
+        tokio::time::sleep(informers.args.ping_interval).await;
+    }
+}
+
+/// Asks who the daemon is; when that is another one than was told, all hear of it at once.
+async fn identity_loop(informers: Arc<Informers>) {
+    let Args { ipfs_id, ping_interval, .. } = &informers.args;
+    loop {
+        let before = ipfs_id.last();
+        ipfs_id.get().await;
+        if ipfs_id.last() != before {
+            informers.ping();
+        }
+        tokio::time::sleep(*ping_interval).await;
+    }
+}
+
+/// Tells a new neighbour everything at once, and many that come together once a second.
+async fn neighbour_loop(informers: Arc<Informers>) {
+    let mut bell = informers.args.bell.subscribe();
+    // The bell is part of the arguments, so it is there as long as this loop.
+    while bell.changed().await.is_ok() {
+        informers.tell_again();
+        tokio::time::sleep(GAP).await;
+    }
+}
+
+async fn check_loop(informers: Arc<Informers>) {
+    let Args { members, follower, own, check_interval, .. } = &informers.args;
+    loop {
+        tokio::time::sleep(*check_interval).await;
+        for alert in members.check(task::wall()) {
+            if !follower && alert.metric.peer != *own {
+                tracing::warn!(peer = %alert.metric.peer, metric = alert.metric.name, "a metric expired");
+            }
+        }
+    }
+}
+
+async fn disk_loop(informers: Arc<Informers>, disk: Disk) {
+    let mut trouble = Trouble::default();
+    loop {
+        let stat = informers.args.ipfs.repo_stat().await;
+        let wait = if stat.is_ok() { disk.ttl / 2 } else { RETRY.min(disk.ttl / 4) };
+        match stat.map(|stat| disk.measure(stat)) {
+            Ok((name, Some((value, weight)))) => {
+                trouble.is_over();
+                let mut metric = informers.metric(name, disk.ttl);
+                (metric.value, metric.weight) = (value.to_string(), weight);
+                informers.publish(metric);
+            }
+            Ok((name, None)) => {
+                informers.take_back(name);
+                trouble.say("the IPFS daemon has no free space: raise its StorageMax");
+            }
+            Err(error) => trouble.say(&format!("the IPFS daemon does not say how much space it has: {error}")),
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn tags_loop(informers: Arc<Informers>, ttl: Duration, tags: BTreeMap<String, String>) {
+    loop {
+        for (key, value) in &tags {
+            let mut metric = informers.metric(&format!("tag:{key}"), ttl);
+            (metric.value, metric.partitionable) = (value.clone(), true);
+            informers.publish(metric);
+        }
+        tokio::time::sleep(ttl / 2).await;
+    }
+}
+
+async fn queue_loop(informers: Arc<Informers>, ttl: Duration, bucket: u64) {
+    let mut trouble = Trouble::default();
+    loop {
+        let size = informers.args.queue_size.clone();
+        let queued = tokio::task::spawn_blocking(move || size()).await;
+        match queued {
+            Ok(Ok(queued)) => {
+                trouble.is_over();
+                let mut metric = informers.metric("pinqueue", ttl);
+                metric.value = queued.to_string();
+                metric.weight = i64::try_from(queued.checked_div(bucket).unwrap_or(queued)).map_or(i64::MIN, |n| -n);
+                informers.publish(metric);
+            }
+            Ok(Err(error)) => trouble.say(&format!("the length of the pin queue is not known: {error}")),
+            Err(error) => trouble.say(&format!("the length of the pin queue is not known: {error}")),
+        }
+        tokio::time::sleep(ttl / 2).await;
+    }
+}
+
+/// Something that goes wrong again and again, and is said when it begins.
+#[derive(Default)]
+struct Trouble(bool);
+
+impl Trouble {
+    fn say(&mut self, what: &str) {
+        if !std::mem::replace(&mut self.0, true) {
+            tracing::warn!("{what}");
+        }
+    }
+
+    fn is_over(&mut self) {
+        self.0 = false;
+    }
+}
+
+impl Disk {
+    /// Returns the metric's name, and its value and weight unless the repository is full.
+    fn measure(self, stat: RepoStat) -> (&'static str, Option<(i64, i64)>) {
+        let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        if self.reposize {
+            let size = number(stat.size);
+            return ("reposize", Some((size, -size)));
+        }
+        let free = number(stat.max.saturating_sub(stat.size));
+        ("freespace", Some((free, free)).filter(|_| free > 0))
+    }
+}
+
+impl Informers {
+    fn ping(&self) {
+        let Args { peername, ipfs_id, ping_interval, .. } = &self.args;
+        let mut metric = self.metric("ping", *ping_interval * PING_LIVES);
+        metric.value = ping::encode(peername, &ipfs_id.last());
+        self.publish(metric);
+    }
+
+    fn metric(&self, name: &str, ttl: Duration) -> Metric {
+        Metric {
+            name: name.into(),
+            peer: self.args.own,
+            value: String::new(),
+            expire_nanos: task::wall().plus(ttl).nanos(),
+            valid: true,
+            weight: 0,
+            partitionable: false,
+            received_nanos: 0,
+        }
+    }
+
+    fn publish(&self, metric: Metric) {
+        self.send(&metric);
+        self.told().insert(metric.name.clone(), metric.clone());
+        self.args.members.receive(metric, task::wall());
+    }
+
+    /// What was told is not so any more: it is not told again, and expires with those who heard it.
+    fn take_back(&self, name: &str) {
+        self.told().remove(name);
+    }
+
+    fn tell_again(&self) {
+        let now = task::wall();
+        let live: Vec<Metric> = self.told().values().filter(|metric| metric.is_live(now)).cloned().collect();
+        for metric in &live {
+            self.send(metric);
+        }
+    }
+
+    fn send(&self, metric: &Metric) {
+        if !(self.args.publish)(Bytes::from(wire::metric::encode(metric))) {
+            tracing::debug!(name = metric.name, "a metric was not published: the swarm is busy");
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, BTreeMap<String, Metric>> {
+        self.told.lock().expect("no code panics while it holds what was told")
+    }
+}
+
+#[cfg(test)]
+#[path = "informers_tests.rs"]
+mod tests;

@@ -1,0 +1,124 @@
+//! Who is in the cluster, as the metrics that arrived here say.
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard};
+
+use super::ping;
+use super::ping::Names;
+use crate::model::{Alert, Metric, PeerId, UnixMillis};
+use crate::monitor::{Candidate, Checker, Window};
+
+/// Alerts kept for `/health/alerts`, as many as Go keeps; the oldest go first.
+const ALERTS_MAX: usize = 1000;
+
+/// The metric window, its checker and the alerts, shared by all parts of the peer.
+///
+/// The lock is held for lookups in memory only, never across an await.
+pub struct Members {
+    own: PeerId,
+    peerset_metric: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    window: Window,
+    checker: Checker,
+    alerts: VecDeque<Alert>,
+}
+
+impl Members {
+    /// The members as `own` sees them: who has a live metric named `peerset_metric`, and itself.
+    #[must_use]
+    pub fn new(own: PeerId, peerset_metric: String) -> Self {
+        Self { own, peerset_metric, state: Mutex::default() }
+    }
+
+    /// Takes a metric whose sender is who it says; returns whether it was kept.
+    pub fn receive(&self, metric: Metric, now: UnixMillis) -> bool {
+        self.lock().window.insert(metric, now)
+    }
+
+    /// Returns the peerset in the order of peer IDs.
+    #[must_use]
+    pub fn peerset(&self, now: UnixMillis) -> Vec<PeerId> {
+        self.lock().window.peerset(&self.peerset_metric, self.own, now)
+    }
+
+    /// Returns what `peer` last said of itself.
+    #[must_use]
+    pub fn names(&self, peer: &PeerId) -> Names {
+        self.lock().window.newest("ping", peer).map(|metric| ping::decode(&metric.value)).unwrap_or_default()
+    }
+
+    /// Returns the latest live metric `name` of each peer.
+    #[must_use]
+    pub fn metrics(&self, name: &str, now: UnixMillis) -> Vec<Metric> {
+        self.lock().window.latest(name, now)
+    }
+
+    /// Returns the names of all metrics.
+    #[must_use]
+    pub fn metric_names(&self) -> Vec<String> {
+        self.lock().window.names()
+    }
+
+    /// Returns every peer as a candidate for allocations that need all metrics of `names`.
+    #[must_use]
+    pub fn candidates(&self, names: &[&str], now: UnixMillis) -> Vec<Candidate> {
+        self.lock().window.candidates(names, now)
+    }
+
+    /// Looks for metrics that expired; keeps and returns their alerts.
+    pub fn check(&self, now: UnixMillis) -> Vec<Alert> {
+        let mut state = self.lock();
+        let State { window, checker, alerts } = &mut *state;
+        let new = checker.check(window, now);
+        window.evict(now);
+        for alert in &new {
+            alerts.push_front(alert.clone());
+        }
+        alerts.truncate(ALERTS_MAX);
+        new
+    }
+
+    /// Returns the alerts, newest first.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.lock().alerts.iter().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while it holds the members")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ping(peer: PeerId, expires: i64) -> Metric {
+        Metric {
+            name: "ping".into(),
+            peer,
+            value: r#"{"peer_name":"rust"}"#.into(),
+            expire_nanos: UnixMillis::from_seconds(expires).nanos(),
+            valid: true,
+            weight: 0,
+            partitionable: false,
+            received_nanos: 0,
+        }
+    }
+
+    #[test]
+    fn a_peer_is_a_member_until_its_ping_expires_and_then_an_alert() {
+        let (own, other) = (PeerId::random(), PeerId::random());
+        let members = Members::new(own, "ping".into());
+        assert!(members.receive(ping(other, 30), UnixMillis(0)));
+        assert_eq!(members.peerset(UnixMillis::from_seconds(10)).len(), 2);
+        assert_eq!(members.names(&other).peername, "rust");
+        assert!(members.check(UnixMillis::from_seconds(10)).is_empty());
+        assert_eq!(members.peerset(UnixMillis::from_seconds(31)), [own]);
+        assert_eq!(members.check(UnixMillis::from_seconds(31)).len(), 1);
+        assert_eq!(members.alerts().len(), 1);
+    }
+}

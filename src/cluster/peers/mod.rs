@@ -1,0 +1,11 @@
+//! Who is in the cluster: what this peer tells of itself, and what it heard of the others.
+mod ipfs_id;
+mod ping;
+
+mod informers;
+mod members;
+
+pub use informers::{Args as InformersArgs, Disk, spawn as spawn_informers};
+pub use ipfs_id::IpfsId;
+pub use members::Members;
+pub use ping::Names;

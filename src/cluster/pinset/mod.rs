@@ -1,0 +1,15 @@
+//! The pinset of this peer: a thread with engine and store, where many inputs make one commit, and then the sends leave.
+mod batch;
+mod failure;
+mod shared;
+
+mod turn;
+
+mod handle;
+mod writer;
+
+pub use failure::Failure;
+pub use handle::{News, Pinset};
+pub use shared::{Full, State};
+pub use turn::Outbound;
+pub use writer::{Args, OpenEngine, Writer, spawn};
