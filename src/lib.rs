@@ -25,4 +25,7 @@ pub mod swarm;
 
 pub mod tracker;
 
+pub mod client;
 pub mod cluster;
+
+pub mod api;

@@ -1,0 +1,95 @@
+//! The one table: error -> status code and body.
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::cluster::Error;
+use crate::crdt::WriteError;
+use crate::wire::rest;
+
+/// An answer that is not 2xx: its status and its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    pub(super) message: String,
+}
+
+impl ApiError {
+    /// 400, because of what the client sent.
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, message: message.into() }
+    }
+
+    /// 404 for a path that leads nowhere.
+    pub(super) fn no_route() -> Self {
+        Self { status: StatusCode::NOT_FOUND, message: "not found".into() }
+    }
+
+    /// 500 in the middle of things.
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: message.into() }
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self { status: status(&error), message: error.to_string() }
+    }
+}
+
+/// The status of each error; as in Go nearly all are 500.
+fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::NotFound | Error::Write(WriteError::NotFound) => StatusCode::NOT_FOUND,
+        Error::Write(WriteError::TooLarge { .. }) => StatusCode::BAD_REQUEST,
+        Error::Reopening(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Write(WriteError::Stale | WriteError::EpochFull)
+        | Error::Follower
+        | Error::Setup(_)
+        | Error::Allocate(_)
+        | Error::Contended(_)
+        | Error::NoSpace { .. }
+        | Error::Rows(_)
+        | Error::Ipfs(_)
+        | Error::Other(_)
+        | Error::Shutdown => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        json(self.status, &rest::Error { code: self.status.as_u16(), message: self.message })
+    }
+}
+
+/// An answer with one JSON document and a line end.
+pub(super) fn json<T: Serialize>(status: StatusCode, document: &T) -> Response {
+    match serde_json::to_vec(document) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            let content_type = HeaderValue::from_static("application/json");
+            (status, [(header::CONTENT_TYPE, content_type)], body).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, Json(error.to_string())).into_response(),
+    }
+}
+
+/// 204 as Go answers it: with a content type all the same.
+pub(super) fn no_content() -> Response {
+    let content_type = HeaderValue::from_static("application/json");
+    (StatusCode::NO_CONTENT, [(header::CONTENT_TYPE, content_type)]).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_gos_codes() {
+        assert_eq!(status(&Error::NotFound).as_u16(), 404);
+        assert_eq!(status(&Error::Follower).as_u16(), 500);
+        assert_eq!(status(&Error::Reopening(String::new())).as_u16(), 503);
+        assert_eq!(status(&Error::Write(WriteError::TooLarge { size: 1 })).as_u16(), 400);
+    }
+}

@@ -1,0 +1,109 @@
+//! What the handlers need of a cluster; the tests have a small one of their own.
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+use crate::cluster::{Cluster, Error};
+use crate::model::{Alert, Cid, GlobalPinInfo, Metric, PeerInfo, Pin, PinOptions, PinTypes, StatusFilter};
+
+/// What handlers share.
+#[derive(Clone)]
+pub(super) struct Api(pub(super) Arc<dyn Backend>);
+
+type Answer<T> = BoxFuture<'static, Result<T, Error>>;
+type Answers<T> = BoxStream<'static, Result<T, Error>>;
+
+/// The calls of [`Cluster`], in its order and words.
+pub(super) trait Backend: Send + Sync + 'static {
+    fn version(&self) -> String;
+    fn id(&self) -> BoxFuture<'static, PeerInfo>;
+    fn peers(&self) -> BoxStream<'static, PeerInfo>;
+    fn pin(&self, cid: Cid, options: PinOptions) -> Answer<Pin>;
+    fn pin_path(&self, path: String, options: PinOptions) -> Answer<Pin>;
+    fn unpin(&self, cid: Cid) -> Answer<Pin>;
+    fn unpin_path(&self, path: String) -> Answer<Pin>;
+    fn allocation(&self, cid: Cid) -> Answer<Pin>;
+    fn allocations(&self, types: PinTypes) -> Answers<Pin>;
+    fn status(&self, cid: Cid, local: bool) -> Answer<GlobalPinInfo>;
+    fn status_all(&self, filter: StatusFilter, local: bool) -> Answers<GlobalPinInfo>;
+    fn recover(&self, cid: Cid, local: bool) -> Answer<GlobalPinInfo>;
+    fn recover_all(&self, local: bool) -> Answers<GlobalPinInfo>;
+    fn metric_names(&self) -> Vec<String>;
+    fn metrics(&self, name: &str) -> Vec<Metric>;
+    fn alerts(&self) -> Vec<Alert>;
+}
+
+impl Backend for Cluster {
+    fn version(&self) -> String {
+        self.version()
+    }
+
+    fn id(&self) -> BoxFuture<'static, PeerInfo> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.id().await })
+    }
+
+    fn peers(&self) -> BoxStream<'static, PeerInfo> {
+        self.peers()
+    }
+
+    fn pin(&self, cid: Cid, options: PinOptions) -> Answer<Pin> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.pin(cid, options).await })
+    }
+
+    fn pin_path(&self, path: String, options: PinOptions) -> Answer<Pin> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.pin_path(path, options).await })
+    }
+
+    fn unpin(&self, cid: Cid) -> Answer<Pin> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.unpin(cid).await })
+    }
+
+    fn unpin_path(&self, path: String) -> Answer<Pin> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.unpin_path(path).await })
+    }
+
+    fn allocation(&self, cid: Cid) -> Answer<Pin> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.allocation(cid) })
+    }
+
+    fn allocations(&self, types: PinTypes) -> Answers<Pin> {
+        self.allocations(types)
+    }
+
+    fn status(&self, cid: Cid, local: bool) -> Answer<GlobalPinInfo> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.status(cid, local).await })
+    }
+
+    fn status_all(&self, filter: StatusFilter, local: bool) -> Answers<GlobalPinInfo> {
+        self.status_all(filter, local)
+    }
+
+    fn recover(&self, cid: Cid, local: bool) -> Answer<GlobalPinInfo> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.recover(cid, local).await })
+    }
+
+    fn recover_all(&self, local: bool) -> Answers<GlobalPinInfo> {
+        self.recover_all(local)
+    }
+
+    fn metric_names(&self) -> Vec<String> {
+        self.metric_names()
+    }
+
+    fn metrics(&self, name: &str) -> Vec<Metric> {
+        self.metrics(name)
+    }
+
+    fn alerts(&self) -> Vec<Alert> {
+        self.alerts()
+    }
+}

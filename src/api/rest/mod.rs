@@ -1,0 +1,14 @@
+//! IPFS Cluster's REST API.
+mod allocations;
+mod backend;
+mod extract;
+mod monitor;
+mod options;
+mod peers;
+mod pins;
+mod routes;
+
+pub use routes::{RestOptions, router};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! The route table.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+
+use super::super::auth::Credentials;
+use super::super::error::{ApiError, no_content};
+use super::super::router::{Pipeline, header_map, no_head, pass};
+use super::backend::{Api, Backend};
+use super::{allocations, monitor, peers, pins};
+use crate::cluster::Cluster;
+
+/// What the configuration says about the REST API.
+#[derive(Clone, Debug, Default)]
+pub struct RestOptions {
+    /// Headers that answers have besides their own.
+    pub headers: BTreeMap<String, Vec<String>>,
+    /// Who is admitted; `None` is everybody.
+    pub credentials: Option<Credentials>,
+}
+
+/// Returns the REST API of `cluster`.
+pub fn router(cluster: Cluster, options: &RestOptions) -> Router {
+    over(Arc::new(cluster), options)
+}
+
+pub(super) fn over(backend: Arc<dyn Backend>, options: &RestOptions) -> Router {
+    let pipeline = Pipeline { headers: header_map(&options.headers), credentials: options.credentials.clone() };
+    let by_path = || post(pins::pin_path).delete(pins::unpin_path);
+    Router::new()
+        .route("/id", no_head(get(peers::id)))
+        .route("/version", no_head(get(peers::version)))
+        .route("/peers", no_head(get(peers::list)))
+        .route("/peers/{peer}", delete(peers::remove))
+        .route("/allocations", no_head(get(allocations::list)))
+        .route("/allocations/{hash}", no_head(get(allocations::one)))
+        .route("/pins", no_head(get(pins::status_all)))
+        .route("/pins/recover", no_head(post(pins::recover_all).get(pins::no_cid)))
+        .route("/pins/{hash}", no_head(get(pins::status).post(pins::pin).delete(pins::unpin)))
+        .route("/pins/{hash}/recover", post(pins::recover))
+        .route("/pins/ipfs/{*path}", by_path())
+        .route("/pins/ipns/{*path}", by_path())
+        .route("/pins/ipld/{*path}", by_path())
+        .route("/monitor/metrics", no_head(get(monitor::names)))
+        .route("/monitor/metrics/{name}", no_head(get(monitor::metrics)))
+        .route("/health", no_head(get(|| async { no_content() })))
+        .route("/health/alerts", no_head(get(monitor::alerts)))
+        .fallback(|| async { ApiError::no_route() })
+        .with_state(Api(backend))
+        .layer(from_fn_with_state(Arc::new(pipeline), pass))
+}

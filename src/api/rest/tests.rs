@@ -1,0 +1,353 @@
+//! The routes over a cluster of recorded answers.
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, header};
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt, StreamExt};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use tower::ServiceExt;
+
+use super::backend::Backend;
+use super::routes::{RestOptions, over};
+use crate::api::Credentials;
+use crate::cluster::Error;
+use crate::model::*;
+
+const A: &str = "QmP63DkAFEnDYNjDYBpyNDfttu1fvUw99x1brscPzpqmmq";
+const B: &str = "QmU6PrA9xo7xueMPQ5nAgMdp6KhuyDqtBex18WpaVqnscM";
+const GONE: &str = "QmaRWDKmPxm3ivXqQGLrHsrp9bg2236FND6cHUo3jm22bD";
+const PEER: &str = "12D3KooWEFRPzXkLZZkHGSzcNPdvX3gbeZPYKCnjBiB5pPmBRgH8";
+
+/// Has `A` and `B` pinned, says of `GONE` that it is not, and writes down what it was asked to do.
+#[derive(Default)]
+struct Small {
+    calls: Mutex<Vec<String>>,
+}
+
+impl Small {
+    fn note(&self, call: String) {
+        self.calls.lock().unwrap().push(call);
+    }
+
+    fn find(cid: Cid) -> Result<Pin, Error> {
+        if cid.to_string() == GONE { Err(Error::NotFound) } else { Ok(pin_of(cid)) }
+    }
+}
+
+fn pin_of(cid: Cid) -> Pin {
+    Pin { timestamp: Some(UnixMillis::from_seconds(1_778_487_461)), ..Pin::recursive(cid) }
+}
+
+fn info_of(cid: Cid, local: bool) -> GlobalPinInfo {
+    let short = PinInfoShort {
+        peername: if local { "own" } else { "peer" }.into(),
+        ipfs_peer_id: None,
+        ipfs_peer_addresses: Vec::new(),
+        status: TrackerStatus::Pinned,
+        timestamp: UnixMillis::from_seconds(0),
+        error: String::new(),
+        attempt_count: 0,
+        priority_pin: false,
+    };
+    GlobalPinInfo {
+        cid,
+        name: String::new(),
+        allocations: Vec::new(),
+        origins: Vec::new(),
+        created: Some(UnixMillis::from_seconds(0)),
+        metadata: [].into(),
+        peer_map: [(PEER.parse().unwrap(), short)].into(),
+    }
+}
+
+fn now<T: Send + 'static>(value: T) -> BoxFuture<'static, T> {
+    futures::future::ready(value).boxed()
+}
+
+fn both() -> [Cid; 2] {
+    [A.parse().unwrap(), B.parse().unwrap()]
+}
+
+impl Backend for Small {
+    fn version(&self) -> String {
+        "1.1.6".into()
+    }
+
+    fn id(&self) -> BoxFuture<'static, PeerInfo> {
+        now(PeerInfo::failed(PEER.parse().unwrap(), "down".into()))
+    }
+
+    fn peers(&self) -> BoxStream<'static, PeerInfo> {
+        stream::iter([PeerInfo::failed(PEER.parse().unwrap(), "down".into())]).boxed()
+    }
+
+    fn pin(&self, cid: Cid, options: PinOptions) -> BoxFuture<'static, Result<Pin, Error>> {
+        self.note(format!("pin {cid} {:?} {}", options.mode, options.name));
+        now(Self::find(cid))
+    }
+
+    fn pin_path(&self, path: String, options: PinOptions) -> BoxFuture<'static, Result<Pin, Error>> {
+        self.note(format!("pin {path} {:?}", options.mode));
+        now(Ok(pin_of(A.parse().unwrap())))
+    }
+
+    fn unpin(&self, cid: Cid) -> BoxFuture<'static, Result<Pin, Error>> {
+        self.note(format!("unpin {cid}"));
+        now(Self::find(cid))
+    }
+
+    fn unpin_path(&self, path: String) -> BoxFuture<'static, Result<Pin, Error>> {
+        self.note(format!("unpin {path}"));
+        now(Ok(pin_of(A.parse().unwrap())))
+    }
+
+    fn allocation(&self, cid: Cid) -> BoxFuture<'static, Result<Pin, Error>> {
+        now(Self::find(cid))
+    }
+
+    fn allocations(&self, types: PinTypes) -> BoxStream<'static, Result<Pin, Error>> {
+        let pins = if types.contains(PinType::Data) { both().to_vec() } else { Vec::new() };
+        stream::iter(pins).map(|cid| Ok(pin_of(cid))).boxed()
+    }
+
+    fn status(&self, cid: Cid, local: bool) -> BoxFuture<'static, Result<GlobalPinInfo, Error>> {
+        now(Self::find(cid).map(|pin| info_of(pin.cid, local)))
+    }
+
+    fn status_all(&self, filter: StatusFilter, local: bool) -> BoxStream<'static, Result<GlobalPinInfo, Error>> {
+        let pins = if filter.matches(TrackerStatus::Pinned) { both().to_vec() } else { Vec::new() };
+        stream::iter(pins).map(move |cid| Ok(info_of(cid, local))).boxed()
+    }
+
+    fn recover(&self, cid: Cid, local: bool) -> BoxFuture<'static, Result<GlobalPinInfo, Error>> {
+        self.note(format!("recover {cid}"));
+        now(Self::find(cid).map(|pin| info_of(pin.cid, local)))
+    }
+
+    fn recover_all(&self, local: bool) -> BoxStream<'static, Result<GlobalPinInfo, Error>> {
+        if local { stream::iter([Err(Error::Other("ipfs is down".into()))]).boxed() } else { stream::empty().boxed() }
+    }
+
+    fn metric_names(&self) -> Vec<String> {
+        vec!["ping".into(), "freespace".into()]
+    }
+
+    fn metrics(&self, name: &str) -> Vec<Metric> {
+        self.note(format!("metrics {name}"));
+        Vec::new()
+    }
+
+    fn alerts(&self) -> Vec<Alert> {
+        Vec::new()
+    }
+}
+
+fn api(options: &RestOptions) -> (Router, Arc<Small>) {
+    let small = Arc::new(Small::default());
+    (over(small.clone(), options), small)
+}
+
+async fn ask(router: &Router, request: &str) -> Response<Body> {
+    let (method, uri) = request.split_once(' ').unwrap();
+    let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+    router.clone().oneshot(request).await.unwrap()
+}
+
+async fn text(response: Response<Body>) -> (u16, String) {
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn answer(request: &str) -> (u16, String) {
+    text(ask(&api(&RestOptions::default()).0, request).await).await
+}
+
+fn fault(code: u16, message: &str) -> (u16, String) {
+    (code, format!("{{\"code\":{code},\"message\":{}}}\n", serde_json::to_string(message).unwrap()))
+}
+
+#[tokio::test]
+async fn bad_requests_have_gos_texts() {
+    let cid = "error decoding Cid: invalid cid: selected encoding not supported";
+    for request in
+        ["GET /pins/abc", "POST /pins/abc", "DELETE /pins/abc", "GET /allocations/abc", "POST /pins/abc/recover"]
+    {
+        assert_eq!(answer(request).await, fault(400, cid), "{request}");
+    }
+    assert_eq!(answer("GET /pins/recover").await, fault(400, cid));
+    assert_eq!(answer("POST /pins/ipfs/recover").await, fault(400, cid));
+    assert_eq!(answer("POST /pins/ipns/recover").await, fault(400, cid));
+    assert_eq!(answer(&format!("GET /pins?cids={A},abc")).await, fault(400, cid));
+    let short = "error decoding Cid: invalid cid: cid too short";
+    assert_eq!(answer(&format!("GET /pins?cids={A},")).await, fault(400, short));
+    let path = "error parsing path: invalid path \"/ipfs/abc\": invalid cid: selected encoding not supported";
+    assert_eq!(answer("POST /pins/ipfs/abc").await, fault(400, path));
+    assert_eq!(answer("GET /pins?filter=nonsense").await, fault(400, "invalid filter value"));
+    assert_eq!(answer("GET /allocations?filter=nonsense").await, fault(400, "invalid filter value"));
+}
+
+#[tokio::test]
+async fn a_bad_option_is_only_a_400() {
+    let (router, small) = api(&RestOptions::default());
+    for request in [
+        "POST /pins/{}",
+        "GET /pins/{}",
+        "DELETE /pins/{}",
+        "POST /pins/{}/recover",
+        "POST /pins/ipfs/{}",
+        "DELETE /pins/ipfs/{}",
+    ] {
+        let request = format!("{}?replication-min=x", request.replace("{}", A));
+        assert_eq!(
+            text(ask(&router, &request).await).await,
+            fault(400, "parameter replication-min invalid"),
+            "{request}"
+        );
+    }
+    assert!(small.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_not_pinned_is_a_404() {
+    let gone = fault(404, "pin is not part of the pinset");
+    for request in ["GET /allocations/", "DELETE /pins/", "DELETE /pins/ipfs/", "POST /pins/"] {
+        assert_eq!(answer(&format!("{request}{GONE}")).await, gone, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_are_404_and_unknown_methods_405() {
+    for request in ["GET /nothing", "GET /", "GET /pins/a/b/c", "POST /pins/nope/abc", "GET /alerts"] {
+        assert_eq!(answer(request).await, fault(404, "not found"), "{request}");
+    }
+    let head = format!("HEAD /pins/{A}");
+    for request in ["PUT /id", "HEAD /id", "OPTIONS /id", "POST /health", "HEAD /health", "PATCH /pins/x", &head] {
+        assert_eq!(answer(request).await, (405, String::new()), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn pins_and_paths_reach_the_cluster_with_their_options() {
+    let (router, small) = api(&RestOptions::default());
+    for request in [
+        format!("POST /pins/{A}?mode=direct&name=x"),
+        format!("POST /pins/ipfs/{A}?mode=direct"),
+        format!("POST /pins/ipfs/{A}/sub/b.txt?mode=direct"),
+        "POST /pins/ipns/example.org".into(),
+        format!("DELETE /pins/ipld/{A}"),
+        format!("DELETE /pins/ipfs/{A}/b%20c"),
+        format!("POST /pins/{A}/recover"),
+    ] {
+        assert_eq!(ask(&router, &request).await.status(), 200, "{request}");
+    }
+    let calls = [
+        format!("pin {A} Direct x"),
+        format!("pin {A} Direct "),
+        format!("pin /ipfs/{A}/sub/b.txt Direct"),
+        "pin /ipns/example.org Recursive".into(),
+        format!("unpin {A}"),
+        format!("unpin /ipfs/{A}/b c"),
+        format!("recover {A}"),
+    ];
+    assert_eq!(*small.calls.lock().unwrap(), calls);
+}
+
+#[tokio::test]
+async fn a_fresh_pin_and_a_stored_one_differ_as_in_go() {
+    let (_, fresh) = answer(&format!("POST /pins/{A}")).await;
+    assert!(fresh.contains("\"user_allocations\":null,\"expire_at\":\"0001-01-01T00:00:00Z\",\"metadata\":{},\"pin_update\":null,\"origins\":null,"));
+    let (_, stored) = answer(&format!("GET /allocations/{A}")).await;
+    assert!(stored.contains("\"metadata\":null,\"pin_update\":null,\"origins\":[],"));
+    assert!(stored.contains("\"timestamp\":\"2026-05-11T08:17:41Z\"}\n"));
+}
+
+#[tokio::test]
+async fn lists_are_streams() {
+    assert_eq!(answer("GET /allocations").await.1.lines().count(), 2);
+    assert_eq!(answer("GET /allocations?filter=meta-pin").await, (204, String::new()));
+    assert_eq!(answer("GET /pins").await.1.lines().count(), 2);
+    assert_eq!(answer("GET /pins?filter=pin_error,%20nonsense").await, (204, String::new()));
+    assert_eq!(answer("POST /pins/recover").await, (204, String::new()));
+    assert_eq!(answer("POST /pins/recover?local=true").await, fault(500, "ipfs is down"));
+    assert!(answer("GET /peers").await.1.contains("\"error\":\"down\",\"ipfs\":{\"addresses\":null,\"error\":\"\"}"));
+}
+
+#[tokio::test]
+async fn some_of_several_cids_may_fail() {
+    let (router, _) = api(&RestOptions::default());
+    let response = ask(&router, &format!("GET /pins?cids={GONE},{A},{GONE},{B}&filter=error&local=true")).await;
+    assert_eq!(response.headers()[header::TRAILER], "X-Stream-Error");
+    let body = response.into_body().collect().await.unwrap();
+    let trailers: Vec<_> = body.trailers().unwrap().get_all("x-stream-error").iter().collect();
+    assert_eq!(trailers, ["pin is not part of the pinset"; 2]);
+    assert!(String::from_utf8(body.to_bytes().to_vec()).unwrap().contains("\"peername\":\"own\""));
+    assert_eq!(answer(&format!("GET /pins?cids={GONE}")).await, fault(500, "pin is not part of the pinset"));
+}
+
+#[tokio::test]
+async fn metric_names_are_decoded() {
+    let (router, small) = api(&RestOptions::default());
+    assert_eq!(text(ask(&router, "GET /monitor/metrics/tag%3Agroup").await).await, (200, "[]\n".into()));
+    assert_eq!(*small.calls.lock().unwrap(), ["metrics tag:group"]);
+    assert_eq!(answer("GET /monitor/metrics").await, (200, "[\"ping\",\"freespace\"]\n".into()));
+    assert_eq!(answer("GET /health/alerts").await, (200, "[]\n".into()));
+    assert_eq!(answer("GET /health").await, (204, String::new()));
+    assert_eq!(answer("GET /version").await, (200, "{\"version\":\"1.1.6\"}\n".into()));
+}
+
+#[tokio::test]
+async fn nobody_is_taken_out_of_the_peerset() {
+    assert_eq!(
+        answer(&format!("DELETE /peers/{PEER}")).await,
+        fault(500, "crdt consensus component cannot remove peers")
+    );
+    assert_eq!(answer("DELETE /peers/abc").await.0, 400);
+}
+
+#[tokio::test]
+async fn configured_headers_are_on_answers_but_not_on_redirections() {
+    let users = [("testuser".into(), "testpass".into())].into();
+    let options = RestOptions {
+        headers: [("X-Custom".into(), vec!["one".into(), "two".into()]), ("b a d".into(), vec!["x".into()])].into(),
+        credentials: Some(Credentials::new(&users)),
+    };
+    let (router, _) = api(&options);
+    let customs = |response: &Response<Body>| response.headers().get_all("x-custom").iter().count();
+    let denied = ask(&router, "GET /nothing").await;
+    assert_eq!((denied.status().as_u16(), customs(&denied)), (401, 2));
+    assert_eq!(denied.headers().get(header::VARY), None);
+    let health = ask(&router, "GET /health").await;
+    assert_eq!((customs(&health), health.headers()[header::VARY].to_str().unwrap()), (2, "Origin"));
+    assert_eq!(health.headers()[header::CONTENT_TYPE], "application/json");
+    assert_eq!(customs(&ask(&router, "OPTIONS /id").await), 0);
+    let (open, _) = api(&RestOptions { credentials: None, ..options });
+    assert_eq!(customs(&ask(&open, "GET /pins/").await), 0);
+    assert_eq!(text(ask(&open, "GET /pins/").await).await.1, "<a href=\"/pins\">Temporary Redirect</a>.\n\n");
+    assert_eq!(text(ask(&open, "POST /pins/").await).await, (307, String::new()));
+}
+
+#[tokio::test]
+async fn the_client_reads_what_the_server_writes() {
+    use crate::api::http::{Args, Listener, Timeouts, serve};
+    use crate::client::{Client, ClientArgs};
+    let listener = Listener::bind("/ip4/127.0.0.1/tcp/0").await.unwrap();
+    let hosts = vec![listener.address().to_owned()];
+    let router = api(&RestOptions::default()).0;
+    let task = serve(Args { listeners: vec![listener], router, timeouts: Timeouts::default(), max_header_bytes: 4096 });
+    let client = Client::new(&ClientArgs { hosts, ..ClientArgs::default() }).unwrap();
+    let cids = [A, GONE, B].map(|text| text.parse::<Cid>().unwrap());
+    assert_eq!(client.id().await.unwrap().error, "down");
+    assert_eq!(client.allocations("all").await.unwrap().count().await, 2);
+    assert_eq!(client.recover_all(false).await.unwrap().count().await, 0);
+    let mut statuses: Vec<_> = client.status_cids(&cids, true).await.unwrap().collect().await;
+    let last = statuses.pop().unwrap().unwrap_err();
+    assert_eq!((last.code, last.message.as_str()), (500, "pin is not part of the pinset"));
+    assert_eq!(statuses.len(), 2);
+    assert_eq!(client.allocation(cids[1]).await.unwrap_err().code, 404);
+    task.stop().await.unwrap();
+}

@@ -1,0 +1,188 @@
+//! The calls, one a route.
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use hyper::Method;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+
+use super::documents::documents;
+use super::error::Error;
+use super::request::Client;
+use crate::model::{Cid, PeerId, PinOptions};
+use crate::wire::rest::{Alert, ContentPath, GlobalPinInfo, Metric, PeerInfo, Pin, Version, options_to_query};
+
+/// What paths have to escape besides controls; slashes stay.
+const PATH: AsciiSet = CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Documents as they come; an error is the last item.
+pub type Documents<T> = BoxStream<'static, Result<T, Error>>;
+
+impl Client {
+    /// Who the peer is.
+    ///
+    /// # Errors
+    /// [`Error`], as all calls.
+    pub async fn id(&self) -> Result<PeerInfo, Error> {
+        self.call(Method::GET, "/id").await
+    }
+
+    /// The peer's version.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn version(&self) -> Result<String, Error> {
+        Ok(self.call::<Version>(Method::GET, "/version").await?.version)
+    }
+
+    /// Whether the peer is up.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn health(&self) -> Result<(), Error> {
+        self.send(Method::GET, "/health").await.map(drop)
+    }
+
+    /// All members, as they answer.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn peers(&self) -> Result<Documents<PeerInfo>, Error> {
+        self.stream(Method::GET, "/peers").await
+    }
+
+    /// Takes a peer out of the peerset.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn remove_peer(&self, peer: PeerId) -> Result<(), Error> {
+        self.send(Method::DELETE, &format!("/peers/{peer}")).await.map(drop)
+    }
+
+    /// Pins what a path leads to; returns the pin as submitted.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn pin(&self, path: &ContentPath, options: &PinOptions) -> Result<Pin, Error> {
+        self.call(Method::POST, &format!("/pins{}?{}", escaped(path.as_str()), options_to_query(options))).await
+    }
+
+    /// Unpins what a path leads to; returns the pin as it was.
+    ///
+    /// # Errors
+    /// [`Error`], with code 404 when it is not pinned.
+    pub async fn unpin(&self, path: &ContentPath) -> Result<Pin, Error> {
+        self.call(Method::DELETE, &format!("/pins{}", escaped(path.as_str()))).await
+    }
+
+    /// The pin of a CID.
+    ///
+    /// # Errors
+    /// [`Error`], with code 404 when it is not pinned.
+    pub async fn allocation(&self, cid: Cid) -> Result<Pin, Error> {
+        self.call(Method::GET, &format!("/allocations/{cid}")).await
+    }
+
+    /// The pinset, or the pins whose kind is in the comma list `filter`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn allocations(&self, filter: &str) -> Result<Documents<Pin>, Error> {
+        self.stream(Method::GET, &format!("/allocations?filter={}", value(filter))).await
+    }
+
+    /// The status of one CID on all peers, or on the one that is asked.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn status(&self, cid: Cid, local: bool) -> Result<GlobalPinInfo, Error> {
+        self.call(Method::GET, &format!("/pins/{cid}?local={local}")).await
+    }
+
+    /// The status of several CIDs.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn status_cids(&self, cids: &[Cid], local: bool) -> Result<Documents<GlobalPinInfo>, Error> {
+        let cids = cids.iter().map(Cid::to_string).collect::<Vec<_>>().join(",");
+        self.stream(Method::GET, &format!("/pins?cids={}&filter=&local={local}", value(&cids))).await
+    }
+
+    /// The status of all pins, or of those whose status is in the comma list `filter`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn status_all(&self, filter: &str, local: bool) -> Result<Documents<GlobalPinInfo>, Error> {
+        self.stream(Method::GET, &format!("/pins?cids=&filter={}&local={local}", value(filter))).await
+    }
+
+    /// Tries a pin again that failed.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn recover(&self, cid: Cid, local: bool) -> Result<GlobalPinInfo, Error> {
+        self.call(Method::POST, &format!("/pins/{cid}/recover?local={local}")).await
+    }
+
+    /// Tries all again that failed; returns them.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn recover_all(&self, local: bool) -> Result<Documents<GlobalPinInfo>, Error> {
+        self.stream(Method::POST, &format!("/pins/recover?local={local}")).await
+    }
+
+    /// The names of metrics.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn metric_names(&self) -> Result<Vec<String>, Error> {
+        Ok(self.call::<Option<_>>(Method::GET, "/monitor/metrics").await?.unwrap_or_default())
+    }
+
+    /// The latest metrics of a name, one a peer.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn metrics(&self, name: &str) -> Result<Vec<Metric>, Error> {
+        let path = format!("/monitor/metrics/{}", escaped(name).replace('/', "%2F"));
+        Ok(self.call::<Option<_>>(Method::GET, &path).await?.unwrap_or_default())
+    }
+
+    /// The alerts, newest first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn alerts(&self) -> Result<Vec<Alert>, Error> {
+        Ok(self.call::<Option<_>>(Method::GET, "/health/alerts").await?.unwrap_or_default())
+    }
+
+    async fn stream<T>(&self, method: Method, path: &str) -> Result<Documents<T>, Error>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        Ok(documents(self.send(method, path).await?).boxed())
+    }
+}
+
+fn escaped(path: &str) -> String {
+    utf8_percent_encode(path, &PATH).to_string()
+}
+
+fn value(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

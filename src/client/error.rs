@@ -1,0 +1,46 @@
+//! Why a call failed.
+
+/// Why a call failed: the server's code and words, or code 0 when there was no answer that could be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// The HTTP status, or 0.
+    pub code: u16,
+    /// What went wrong.
+    pub message: String,
+}
+
+impl Error {
+    /// A failure on the way.
+    pub(super) fn local(message: impl Into<String>) -> Self {
+        Self { code: 0, message: message.into() }
+    }
+
+    /// Whether nothing was heard from the server, so that another may be asked.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        self.code == 0
+    }
+}
+
+/// Why a client could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NewError {
+    /// An address that is none.
+    #[error("failed to parse multiaddr {address:?}: {reason}")]
+    Address {
+        /// The text.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An address of a kind that this version does not reach.
+    #[error("{0} is an endpoint over libp2p, which this version does not speak: give the peer's HTTP address")]
+    Libp2p(String),
+    /// No address at all.
+    #[error("no API address given")]
+    NoHost,
+    /// Certificates or credentials that cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+}

@@ -1,0 +1,16 @@
+//! The REST API from the other side: what ctl, follow and tests call.
+mod calls;
+mod connector;
+mod documents;
+mod error;
+mod host;
+mod request;
+mod wait;
+
+pub use calls::Documents;
+pub use error::{Error, NewError};
+pub use request::{Client, ClientArgs};
+pub use wait::{Wait, WaitError};
+
+#[cfg(test)]
+mod tests;
