@@ -29,3 +29,4 @@ pub mod client;
 pub mod cluster;
 
 pub mod api;
+pub mod follow;

@@ -1,0 +1,128 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::config::Endpoint;
+
+/// A follower's folder whose template is a file beside it.
+struct Follower {
+    dir: tempfile::TempDir,
+}
+
+impl Follower {
+    fn new() -> Self {
+        let follower = Self { dir: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(follower.folder()).unwrap();
+        Identity::generate().unwrap().save(&follower.folder().join("identity.json")).unwrap();
+        let source = source_of(&follower.template().display().to_string());
+        std::fs::write(follower.folder().join("service.json"), File::sourced(&source).to_text()).unwrap();
+        follower
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.dir.path().join("abc")
+    }
+
+    fn template(&self) -> PathBuf {
+        self.dir.path().join("template.json")
+    }
+
+    fn serve(&self, change: impl FnOnce(&mut File)) {
+        let mut file = File::defaults();
+        file.set("cluster.secret", "ab".repeat(32));
+        change(&mut file);
+        std::fs::write(self.template(), file.to_text()).unwrap();
+    }
+
+    async fn load(&self) -> Result<Profile, ProfileError> {
+        Profile::load(&self.folder(), &Environment::default()).await
+    }
+}
+
+#[tokio::test]
+async fn a_follower_serves_its_socket_alone_and_writes_nothing() {
+    let follower = Follower::new();
+    follower.serve(|file| file.set("cluster.id", "somebody else's"));
+    let profile = follower.load().await.unwrap();
+    let config = &profile.config;
+    assert!(config.cluster.follower_mode);
+    assert!(config.pinsvcapi.is_none() && config.ipfsproxy.is_none());
+    assert!(config.metrics.is_none() && config.tracing.is_none());
+    let socket = Endpoint::Unix(follower.folder().join("api-socket"));
+    assert_eq!(config.restapi.as_ref().unwrap().http_listen_multiaddress, [socket]);
+    assert_eq!(config.restapi.as_ref().unwrap().cors.allowed_methods, ["GET"]);
+    assert!(profile.is_fresh);
+}
+
+#[tokio::test]
+async fn the_environment_moves_the_api_and_cannot_make_it_write() {
+    let follower = Follower::new();
+    follower.serve(|_| ());
+    let environment = Environment::of([
+        ("CLUSTER_RESTAPI_HTTPLISTENMULTIADDRESS", "/ip4/127.0.0.1/tcp/0"),
+        ("CLUSTER_FOLLOWERMODE", "false"),
+    ]);
+    let profile = Profile::load(&follower.folder(), &environment).await.unwrap();
+    let listen = &profile.config.restapi.as_ref().unwrap().http_listen_multiaddress;
+    assert_eq!(listen, &[Endpoint::parse("/ip4/127.0.0.1/tcp/0").unwrap()]);
+    assert!(profile.config.cluster.follower_mode);
+}
+
+#[tokio::test]
+async fn the_last_good_template_outlives_its_source() {
+    let follower = Follower::new();
+    follower.serve(|file| file.set("consensus.crdt.cluster_name", "first"));
+    follower.load().await.unwrap();
+    std::fs::remove_file(follower.template()).unwrap();
+    let profile = follower.load().await.unwrap();
+    assert_eq!(profile.config.crdt.cluster_name, "first");
+    assert!(!profile.is_fresh);
+    assert!(profile.notes.warnings[0].contains("the last good one is in use"), "{:?}", profile.notes);
+}
+
+#[tokio::test]
+async fn a_bad_new_template_is_refused_and_the_old_one_kept() {
+    let follower = Follower::new();
+    follower.serve(|file| file.set("consensus.crdt.cluster_name", "first"));
+    follower.load().await.unwrap();
+    let bad: [&dyn Fn(&mut File); 3] = [
+        &|file| file.set("cluster.replication_factor_min", 5),
+        &|file| file.set("consensus.crdt.engine", "merkle"),
+        &|file| file.set("source", "http://127.0.0.1:1/"),
+    ];
+    for change in bad {
+        follower.serve(change);
+        let profile = follower.load().await.unwrap();
+        assert_eq!((profile.config.crdt.cluster_name.as_str(), profile.is_fresh), ("first", false));
+    }
+    follower.serve(|file| file.set("consensus.crdt.cluster_name", "second"));
+    assert_eq!(follower.load().await.unwrap().config.crdt.cluster_name, "second");
+    std::fs::remove_file(follower.template()).unwrap();
+    assert_eq!(follower.load().await.unwrap().config.crdt.cluster_name, "second");
+}
+
+#[tokio::test]
+async fn a_template_of_another_consensus_is_refused_with_its_remedy() {
+    let follower = Follower::new();
+    follower.serve(|file| file.set("consensus.crdt.engine", ""));
+    let error = follower.load().await.unwrap_err().to_string();
+    assert!(error.contains("CLUSTER_CRDT_ENGINE=automerge"), "{error}");
+    let environment = Environment::of([("CLUSTER_CRDT_ENGINE", "automerge")]);
+    Profile::load(&follower.folder(), &environment).await.unwrap();
+
+    let follower = Follower::new();
+    follower.serve(|file| {
+        file.remove("consensus.crdt");
+        file.set("consensus.raft", serde_json::Map::new());
+    });
+    let error = follower.load().await.unwrap_err().to_string();
+    assert!(error.starts_with("raft is not supported"), "{error}");
+}
+
+#[test]
+fn sources_without_a_scheme_are_http_and_paths_are_files() {
+    assert_eq!(source_of("127.0.0.1:8080/ipns/x"), "http://127.0.0.1:8080/ipns/x");
+    assert_eq!(source_of("https://example.org/x"), "https://example.org/x");
+    assert_eq!(source_of("/etc/x.json"), "file:///etc/x.json");
+    assert_eq!(gateway_source("127.0.0.1:8080", "example.org"), "http://127.0.0.1:8080/ipns/example.org");
+    assert_eq!(gateway_source("http://gw/", "example.org"), "http://gw/ipns/example.org");
+}
