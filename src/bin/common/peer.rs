@@ -1,0 +1,125 @@
+//! A peer from its configuration, until it is told to stop or ends by itself.
+use std::fmt;
+use std::os::unix::net::UnixDatagram;
+
+use ipfs_cluster::api::http::{self, Listener, Timeouts};
+use ipfs_cluster::api::{Credentials, rest};
+use ipfs_cluster::cluster::{self, Cluster, STOP_MAX};
+use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity};
+use ipfs_cluster::model::Multiaddr;
+use ipfs_cluster::swarm::SwarmError;
+use ipfs_cluster::task::{self, Fatal, Task};
+use tokio_util::sync::CancellationToken;
+
+/// Why a peer did not start, or ended by itself.
+#[derive(Debug)]
+pub struct PeerError {
+    /// What failed, in the words that Go's programs put between `error` and the cause.
+    pub doing: &'static str,
+    /// The cause.
+    pub cause: Fatal,
+}
+
+impl PeerError {
+    /// A part of the peer failed; its listeners have a name of their own.
+    fn of_cluster(cause: Fatal) -> Self {
+        let is_host = matches!(cause.downcast_ref(), Some(SwarmError::Listen(_)));
+        Self { doing: if is_host { "creating libp2p host" } else { "starting cluster" }, cause }
+    }
+
+    fn of_api(cause: Fatal) -> Self {
+        Self { doing: "creating REST API component", cause }
+    }
+}
+
+impl fmt::Display for PeerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.doing, self.cause)
+    }
+}
+
+/// Runs a peer; returns when `stop` is cancelled and the peer has ended, or when it ends by itself.
+pub async fn run_peer(
+    config: Config,
+    identity: Identity,
+    bootstrap: Vec<Multiaddr>,
+    stop: CancellationToken,
+) -> Result<(), PeerError> {
+    let restapi = config.restapi.clone();
+    // Bound first: a port that is taken is said before anything is opened.
+    let listeners = match &restapi {
+        Some(api) => bind(api).await.map_err(PeerError::of_api)?,
+        None => Vec::new(),
+    };
+    let keypair = identity.keypair().clone();
+    let mut peer = cluster::start(cluster::Args { config, keypair, bootstrap }).await.map_err(PeerError::of_cluster)?;
+    let mut api = restapi.map(|api| serve(peer.cluster(), &api, listeners));
+    notify_ready();
+    let ended = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        error = peer.failed() => Err(PeerError::of_cluster(error)),
+        error = failed(api.as_mut()) => Err(PeerError::of_api(error)),
+    };
+    let deadline = task::now() + STOP_MAX;
+    tracing::info!("shutting down");
+    // The API is the peer's user, so it goes first; whatever becomes of it, the peer closes its stores.
+    let api = match api {
+        Some(api) => api.stop().await.map_err(PeerError::of_api),
+        None => Ok(()),
+    };
+    let peer = peer.stop_by(deadline).await.map_err(PeerError::of_cluster);
+    ended.and(api).and(peer)
+}
+
+/// Waits until the API ends by itself, which it should not.
+async fn failed(api: Option<&mut Task>) -> Fatal {
+    match api {
+        Some(api) => match api.ended().await {
+            Ok(()) => "the REST API ended".into(),
+            Err(error) => format!("the REST API failed: {error}").into(),
+        },
+        None => std::future::pending().await,
+    }
+}
+
+async fn bind(api: &HttpApiConfig) -> Result<Vec<Listener>, Fatal> {
+    // Passwords must not leave in the clear because a certificate is passed over.
+    if api.tls.is_some() {
+        return Err("restapi.ssl_cert_file is set, and this version serves no TLS: remove it, or put a TLS proxy before the API".into());
+    }
+    let mut listeners = Vec::new();
+    for endpoint in &api.http_listen_multiaddress {
+        let listener = match endpoint {
+            Endpoint::Unix(path) => Listener::unix(path).await?,
+            Endpoint::Address(address) => Listener::bind(&address.to_string()).await?,
+        };
+        tracing::info!(address = listener.address(), "REST API");
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn serve(cluster: Cluster, api: &HttpApiConfig, listeners: Vec<Listener>) -> Task {
+    let users = |users: &ipfs_cluster::config::Credentials| {
+        Credentials::new(&users.iter().map(|(user, word)| (user.to_owned(), word.to_owned())).collect())
+    };
+    let options = rest::RestOptions {
+        headers: api.headers.iter().cloned().collect(),
+        credentials: api.basic_auth_credentials.as_ref().map(users),
+    };
+    http::serve(http::Args {
+        listeners,
+        router: rest::router(cluster, &options),
+        timeouts: Timeouts { read_header: api.read_header_timeout, idle: api.idle_timeout, write: api.write_timeout },
+        max_header_bytes: api.max_header_bytes,
+    })
+}
+
+/// Tells a service manager that asked for it that the peer is ready.
+fn notify_ready() {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", path));
+    if let Err(e) = sent {
+        tracing::warn!("the service manager could not be told that the peer is ready: {e}");
+    }
+}

@@ -1,0 +1,69 @@
+//! The help of the Go program names the same commands, flags and aliases.
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::super::common::{Parsed, help, parse};
+use super::*;
+
+fn recording(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/ctl").join(format!("{name}.txt"));
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split_once("--- stdout\n").unwrap().1.split_once("--- stderr").unwrap().0.to_owned()
+}
+
+/// The flags that a help text lists.
+fn flags(help: &str) -> BTreeSet<String> {
+    let names = help.lines().filter(|line| line.starts_with("   --")).flat_map(|line| {
+        let columns = line.trim_start().split("  ").next().unwrap_or_default().to_owned();
+        columns.split(", ").map(|name| name.split(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    });
+    names.collect()
+}
+
+fn ours(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).chain(["--help".to_owned()]).collect();
+    let Parsed::Help(text) = parse(&program(), &words) else { panic!("{words:?} shows no help") };
+    text
+}
+
+#[test]
+fn every_command_has_gos_flags() {
+    for (name, words) in [
+        ("help", &[][..]),
+        ("help-add", &["add"]),
+        ("help-pin-add", &["pin", "add"]),
+        ("help-pin-rm", &["pin", "rm"]),
+        ("help-pin-update", &["pin", "update"]),
+        ("help-pin-ls", &["pin", "ls"]),
+        ("help-status", &["status"]),
+        ("help-recover", &["recover"]),
+        ("help-health-graph", &["health", "graph"]),
+        ("help-ipfs-gc", &["ipfs", "gc"]),
+    ] {
+        assert_eq!(flags(&ours(words)), flags(&recording(name)), "{name}");
+    }
+}
+
+#[test]
+fn groups_have_gos_commands() {
+    for (name, words) in [("group-pin", "pin"), ("group-peers", "peers"), ("group-health", "health")] {
+        assert_eq!(ours(&[words]).trim(), recording(name).trim(), "{name}");
+    }
+}
+
+#[test]
+fn the_hidden_list_is_gos() {
+    assert_eq!(list(&program()), recording("commands"));
+}
+
+#[test]
+fn no_line_of_any_help_is_wider_than_a_terminal() {
+    fn check(path: &[&Command]) {
+        let text = help(path);
+        assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+        for command in &path.last().unwrap().commands {
+            check(&[path, &[command]].concat());
+        }
+    }
+    check(&[&program()]);
+}

@@ -1,0 +1,83 @@
+//! `ipfs-cluster-ctl`: asks a peer over its REST API.
+#[path = "../common/mod.rs"]
+mod common;
+
+mod commands;
+mod exit;
+mod globals;
+mod health;
+mod human;
+mod output;
+mod peers;
+mod pin;
+mod status;
+mod text;
+
+use std::process::ExitCode;
+
+use common::{Manners, Parsed, Run, parse, show};
+use exit::Failure;
+use globals::Globals;
+use output::Output;
+
+/// How the program ends when it is not used as it should be.
+const MANNERS: Manners = Manners { no_command: 0, misuse: 1, unknown_command: None };
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let program = commands::program();
+    let parsed = parse(&program, &words);
+    if let Parsed::UnknownCommand(word, _) = &parsed
+        && word == "commands"
+    {
+        print!("{}", commands::list(&program));
+        return ExitCode::SUCCESS;
+    }
+    let run = match show(parsed, MANNERS) {
+        Ok(run) => run,
+        Err(code) => return code.into(),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error : cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(perform(&run)).into()
+}
+
+/// Runs a command; returns the exit code.
+async fn perform(run: &Run) -> u8 {
+    let globals = match Globals::read(&run.globals) {
+        Ok(globals) => globals,
+        Err(failure) => return Output::new(false).tell(&failure),
+    };
+    let mut output = Output::new(globals.json);
+    let done = dispatch(run, &globals, &mut output).await;
+    let done = done.and_then(|()| output.flush().map_err(Failure::from));
+    match done {
+        Ok(()) => 0,
+        Err(failure) => output.tell(&failure),
+    }
+}
+
+async fn dispatch(run: &Run, globals: &Globals, output: &mut Output) -> Result<(), Failure> {
+    let path: Vec<&str> = run.path.iter().map(String::as_str).collect();
+    let client = &globals.client;
+    match path.as_slice() {
+        ["id"] => output.show(&client.id().await?),
+        ["version"] => peers::version(client, output).await,
+        ["peers", "ls"] => peers::list(client, output).await,
+        ["peers", "rm"] => peers::remove(client, run).await,
+        ["pin", "add"] => pin::add(client, run, output).await,
+        ["pin", "rm"] => pin::remove(client, run, output).await,
+        ["pin", "update"] => pin::update(client, run, output).await,
+        ["pin", "ls"] => pin::list(client, run, output).await,
+        ["status"] => status::status(client, run, output).await,
+        ["recover"] => status::recover(client, run, output).await,
+        ["health", "metrics"] => health::metrics(client, run, output).await,
+        ["health", "alerts"] => health::alerts(client, output).await,
+        other => Err(Failure::Unavailable(other.join(" "))),
+    }
+}

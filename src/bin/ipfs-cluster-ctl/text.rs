@@ -1,0 +1,140 @@
+//! Documents as text.
+use std::fmt::Write as _;
+
+use ipfs_cluster::model::UnixMillis;
+use ipfs_cluster::task;
+use ipfs_cluster::wire::rest::{Alert, Error, GlobalPinInfo, Metric, PeerInfo, Pin, PinInfoShort, Time, Version};
+
+use super::human::{relative, size};
+
+/// Something that is printed for people.
+pub trait Text {
+    /// The text, with the end of its last line.
+    fn text(&self) -> String;
+}
+
+impl Text for Error {
+    fn text(&self) -> String {
+        format!("An error occurred:\n  Code: {}\n  Message: {}\n", self.code, self.message)
+    }
+}
+
+impl Text for Version {
+    fn text(&self) -> String {
+        format!("{}\n", self.version)
+    }
+}
+
+impl Text for String {
+    fn text(&self) -> String {
+        format!("{self}\n")
+    }
+}
+
+impl Text for PeerInfo {
+    fn text(&self) -> String {
+        if !self.error.is_empty() {
+            return format!("{} | ERROR: {}\n", self.id, self.error);
+        }
+        let seen = self.cluster_peers.as_ref().map_or(0, Vec::len);
+        let others = i64::try_from(seen).unwrap_or(i64::MAX) - 1;
+        let mut text = format!("{} | {} | Sees {others} other peers\n  > Addresses:\n", self.id, self.peername);
+        text += &items(self.addresses.as_deref());
+        let ipfs = &self.ipfs;
+        if ipfs.error.is_empty() {
+            let _ = writeln!(text, "  > IPFS: {}", ipfs.id.as_deref().unwrap_or_default());
+            text += &items(ipfs.addresses.as_deref());
+        } else {
+            let _ = writeln!(text, "  > IPFS ERROR: {}", ipfs.error);
+        }
+        text
+    }
+}
+
+fn items(list: Option<&[String]>) -> String {
+    sorted(list).iter().flat_map(|item| ["    - ", item, "\n"]).collect()
+}
+
+fn sorted(list: Option<&[String]>) -> Vec<&str> {
+    let mut list: Vec<_> = list.unwrap_or_default().iter().map(String::as_str).collect();
+    list.sort_unstable();
+    list
+}
+
+impl Text for Pin {
+    fn text(&self) -> String {
+        let (min, max) = (self.replication_factor_min, self.replication_factor_max);
+        let factor = if min == -1 { "-1".into() } else { format!("{min}--{max}") };
+        let allocations = if min == -1 { "everywhere".into() } else { sorted(self.allocations.as_deref()).join(" ") };
+        let (suffix, depth) = match self.max_depth {
+            0 => ("-DIRECT", "Direct".into()),
+            -1 => ("", "Recursive".into()),
+            levels => ("", format!("Recursive-{levels}")),
+        };
+        let metadata = if self.metadata.as_ref().is_some_and(|map| !map.is_empty()) { "yes" } else { "no" };
+        format!(
+            "{} | {} | {}{suffix} | Repl. Factor: {factor} | Allocations: [{allocations}] | {depth} | \
+             Metadata: {metadata} | Exp: {} | Added: {}\n",
+            self.cid.as_deref().unwrap_or_default(),
+            self.name,
+            self.kind.to_uppercase(),
+            moment(self.expire_at, "∞"),
+            moment(self.timestamp, "unknown"),
+        )
+    }
+}
+
+fn moment(time: Time, none: &str) -> String {
+    if time.is_zero() { none.into() } else { time.plain() }
+}
+
+impl Text for GlobalPinInfo {
+    fn text(&self) -> String {
+        let cid = self.cid.as_deref().unwrap_or_default();
+        let name = if self.name.is_empty() { String::new() } else { format!(" | {}", self.name) };
+        let peers: String = self.peer_map.iter().map(|(peer, short)| line(peer, short)).collect();
+        format!("{cid}{name}:\n{peers}")
+    }
+}
+
+fn line(peer: &str, short: &PinInfoShort) -> String {
+    let name = if short.peername.is_empty() { peer } else { &short.peername };
+    let error = if short.error.is_empty() { String::new() } else { format!(": {}", short.error) };
+    format!(
+        "    > {name:20} : {}{error} | {} | Attempts: {} | Priority: {}\n",
+        short.status.to_uppercase(),
+        short.timestamp,
+        short.attempt_count,
+        short.priority_pin,
+    )
+}
+
+impl Text for Metric {
+    fn text(&self) -> String {
+        metric(self, task::wall().nanos())
+    }
+}
+
+fn metric(metric: &Metric, now_nanos: i64) -> String {
+    let bytes = u64::try_from(metric.weight).ok().filter(|weight| metric.name == "freespace" && *weight > 0);
+    let value = bytes.map_or_else(|| metric.value.clone(), size);
+    let expires = relative(metric.expire, now_nanos);
+    format!("{} | {}: {value} | Expires in: {expires}\n", metric.peer, metric.name)
+}
+
+impl Text for Alert {
+    fn text(&self) -> String {
+        let now = task::wall().nanos();
+        let triggered = self.triggered_at.millis().map_or(0, UnixMillis::nanos);
+        format!(
+            "{}: {}. Expired at: {}. Triggered at: {}\n",
+            self.metric.peer,
+            self.metric.name,
+            relative(self.metric.expire, now),
+            relative(triggered, now),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

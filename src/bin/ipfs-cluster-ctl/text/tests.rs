@@ -1,0 +1,89 @@
+//! What the Go program printed as JSON is printed as text as it did.
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::super::output::pretty;
+use super::*;
+
+fn recording(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/ctl").join(format!("{name}.txt"));
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split_once("--- stdout\n").unwrap().1.split_once("--- stderr").unwrap().0.to_owned()
+}
+
+fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
+    serde_json::Deserializer::from_str(&recording(name)).into_iter().collect::<Result<_, _>>().unwrap()
+}
+
+/// Times differ between the two runs of a recording.
+fn masked(text: &str) -> String {
+    let is_time = |word: &str| word.len() > 10 && word.starts_with("2026-") && word.contains('T');
+    let line = |line: &str| line.split(' ').map(|w| if is_time(w) { "T" } else { w }).collect::<Vec<_>>().join(" ");
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn same<T: Text + Serialize + DeserializeOwned>(name: &str) {
+    let documents: Vec<T> = read(&format!("{name}-json"));
+    let text: String = documents.iter().map(Text::text).collect();
+    assert_eq!(masked(&text), masked(&recording(name)), "{name}");
+    let json: String = documents.iter().map(|document| pretty(document).unwrap()).collect();
+    assert_eq!(json, recording(&format!("{name}-json")), "{name}");
+}
+
+#[test]
+fn peers_and_versions() {
+    same::<PeerInfo>("id");
+    same::<Version>("version");
+}
+
+#[test]
+fn pins() {
+    same::<Pin>("pin-ls");
+    same::<Pin>("pin-ls-one");
+    same::<Pin>("pin-add-no-status");
+    same::<Pin>("pin-update");
+}
+
+#[test]
+fn statuses() {
+    for name in ["status", "status-local", "status-two", "status-absent", "status-error", "recover"] {
+        same::<GlobalPinInfo>(name);
+    }
+}
+
+#[test]
+fn errors() {
+    same::<Error>("pin-ls-absent");
+    same::<Error>("auth-none");
+    same::<Error>("peers-rm");
+}
+
+#[test]
+fn metric_values() {
+    let metrics: Vec<Vec<Metric>> = read("health-metrics-freespace-json");
+    let expected = recording("health-metrics-freespace");
+    for (value, line) in metrics[0].iter().zip(expected.lines()) {
+        let text = metric(value, value.expire - 2_500_000_000);
+        assert_eq!(
+            text.trim_end(),
+            line.split("Expires").next().unwrap().to_owned() + "Expires in: 2 seconds from now"
+        );
+    }
+    assert_eq!(pretty(&metrics[0]).unwrap(), recording("health-metrics-freespace-json"));
+}
+
+#[test]
+fn what_has_no_recording() {
+    let down = PeerInfo { id: "P".into(), error: "dial backoff".into(), ..PeerInfo::default() };
+    assert_eq!(down.text(), "P | ERROR: dial backoff\n");
+    let mut alone = PeerInfo { id: "P".into(), peername: "p".into(), ..PeerInfo::default() };
+    alone.ipfs.error = "refused".into();
+    assert_eq!(alone.text(), "P | p | Sees -1 other peers\n  > Addresses:\n  > IPFS ERROR: refused\n");
+    let shard = Pin { kind: "clusterdag-pin".into(), max_depth: 0, ..Pin::default() };
+    assert!(shard.text().starts_with(" |  | CLUSTERDAG-PIN-DIRECT | Repl. Factor: 0--0 | Allocations: [] | Direct | "));
+    assert!(shard.text().ends_with("Exp: ∞ | Added: unknown\n"));
+    let levels = Pin { kind: "shard-pin".into(), max_depth: 1, ..Pin::default() };
+    assert!(levels.text().contains("| SHARD-PIN |") && levels.text().contains("| Recursive-1 |"));
+}

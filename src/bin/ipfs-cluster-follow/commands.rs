@@ -1,0 +1,96 @@
+//! The commands with their flags and help.
+use std::path::PathBuf;
+
+use crate::common::{Command, Flag};
+
+const ABOUT: &str = "\
+Runs peers that follow a cluster: they keep what the cluster's trusted peers
+decide, have no say in it, and cannot see or move other peers.
+
+One program can follow many clusters. Each has a configuration, an identity
+and a database of its own below \"~/.ipfs-cluster-follow/<clusterName>\".
+
+EXAMPLES:
+
+List the followers of this computer:
+
+$ ipfs-cluster-follow
+
+Begin to follow a cluster, then run the peer:
+
+$ ipfs-cluster-follow <clusterName> init <example.url>
+$ ipfs-cluster-follow <clusterName> run
+
+See how it does, and what it keeps:
+
+$ ipfs-cluster-follow <clusterName> info
+$ ipfs-cluster-follow <clusterName> list
+
+Get help on a command:
+
+$ ipfs-cluster-follow <clusterName> run --help";
+
+/// The program; a cluster's name follows its flags.
+pub fn program() -> Command {
+    Command::new("ipfs-cluster-follow", "IPFS Cluster Follower")
+        .version(env!("CARGO_PKG_VERSION"))
+        .arguments("<clusterName> [subcommand]...")
+        .about(ABOUT)
+        .flag(
+            // Go's program has no short form; taking it harms nobody.
+            Flag::text("config, c", "path to the followers configuration and data FOLDER")
+                .placeholder("FOLDER")
+                .default(default_folder().display().to_string())
+                .env("IPFS_CLUSTER_PATH"),
+        )
+        .flag(
+            Flag::text("gateway", "the gateway that resolves names that are no URL")
+                .default("127.0.0.1:8080")
+                .env("IPFS_GATEWAY")
+                .hidden(),
+        )
+}
+
+fn default_folder() -> PathBuf {
+    PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".ipfs-cluster-follow")
+}
+
+/// What can be done with one cluster.
+pub fn cluster(name: &str) -> Command {
+    let help = || Flag::switch("help, h", "show help");
+    let init = Command::new("init", "initializes the follower peer")
+        .arguments("<template_URL>")
+        .about(format!(
+            "Makes ready to follow the cluster named \"{name}\": writes a new identity, and where the\n\
+             configuration template is. It is fetched each time the peer starts; the last good\n\
+             one is kept for times when it cannot be.\n\n\
+             The template is at a URL, in a file (/path or file:), or under a DNSLink or IPNS name.\n\n\
+             To begin anew, remove the follower's folder first."
+        ))
+        .flag(help());
+    let run = Command::new("run", "runs the follower peer")
+        .arguments("")
+        .about(format!(
+            "Runs the peer that follows \"{name}\" until it is interrupted. It has to be initialized\n\
+             with \"init\" before, or with --init now, and its IPFS daemon has to run."
+        ))
+        .flag(Flag::text("init", "initialize cluster peer with the given URL before running"))
+        .flag(help());
+    let list = Command::new("list", "list items in the peers' pinset")
+        .arguments("")
+        .about(
+            "Lists what this follower keeps: with the status of each item while the peer runs,\n\
+             else as it stands in the database.",
+        )
+        .flag(help());
+    let info = Command::new("info", "displays information for this peer")
+        .arguments("")
+        .about(format!("Says whether the peer that follows \"{name}\", its IPFS daemon and its template are there."))
+        .flag(help());
+    Command::new(format!("ipfs-cluster-follow {name}"), "follows a cluster")
+        .arguments("")
+        .command(init)
+        .command(run)
+        .command(list)
+        .command(info)
+}

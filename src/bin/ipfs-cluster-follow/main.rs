@@ -1,0 +1,80 @@
+//! The program that follows clusters: peers that keep what others decide.
+#[path = "../common/mod.rs"]
+mod common;
+
+mod commands;
+mod exit;
+
+mod place;
+
+mod ipfs;
+
+mod info;
+mod init;
+mod list;
+mod run;
+mod show_all;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use common::{Levels, Parsed, Run};
+use exit::{Failure, MANNERS};
+use place::Place;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let code = match common::show(common::parse(&commands::program(), &words), MANNERS) {
+        Ok(run) => follow(&run),
+        Err(code) => code,
+    };
+    ExitCode::from(code)
+}
+
+/// Runs what stands behind the program's own flags: nothing, or a cluster's name and a command.
+fn follow(top: &Run) -> u8 {
+    let base = PathBuf::from(top.globals.text("config"));
+    let Some((name, words)) = top.arguments.split_first() else {
+        show_all::run(&base);
+        return 0;
+    };
+    if name == "help" || name == "h" {
+        print!("{}", top.help);
+        return 0;
+    }
+    let gateway = top.globals.text("gateway");
+    let group = commands::cluster(name);
+    let result = match common::parse(&group, words) {
+        // Without a command, or with one that there is not, the peer is described.
+        Parsed::NoCommand(_) | Parsed::UnknownCommand(..) => {
+            Place::find(&base, name).and_then(|place| info::run(&place))
+        }
+        parsed @ (Parsed::Run(_) | Parsed::Help(_) | Parsed::Version(_) | Parsed::NoTopic(_) | Parsed::Misuse(_)) => {
+            match common::show(parsed, MANNERS) {
+                Ok(run) => dispatch(&base, name, gateway, &run),
+                Err(code) => return code,
+            }
+        }
+    };
+    match result {
+        Ok(()) => 0,
+        Err(failure) => failure.print(),
+    }
+}
+
+fn dispatch(base: &std::path::Path, name: &str, gateway: &str, run: &Run) -> Result<(), Failure> {
+    if run.path == ["init"] {
+        let source = run.arguments.first().ok_or(Failure::NoSource)?;
+        return init::run(&Place::any(base, name)?, source, gateway);
+    }
+    if run.path == ["run"] {
+        let place = Place::any(base, name)?;
+        if let Some(source) = run.values.given("init") {
+            init::run_unless_there(&place, source, gateway)?;
+        }
+        common::start_logging(&Levels::parse("info,restapilog:error").map_err(Failure::Other)?);
+        return run::run(&Place::find(base, name)?);
+    }
+    let place = Place::find(base, name)?;
+    if run.path == ["list"] { list::run(&place) } else { info::run(&place) }
+}

@@ -1,0 +1,71 @@
+//! `run`: the follower itself.
+use std::time::Duration;
+
+use ipfs_cluster::config::{Environment, Lock};
+use ipfs_cluster::follow::Profile;
+use ipfs_cluster::task;
+use tokio_util::sync::CancellationToken;
+
+use crate::common::{run_peer, watch_signals};
+use crate::exit::Failure;
+use crate::ipfs;
+use crate::place::Place;
+
+/// How long the IPFS daemon is waited for.
+const IPFS_WAIT_MAX: Duration = Duration::from_mins(2);
+/// How often it is asked for.
+const IPFS_ASK: Duration = Duration::from_secs(1);
+/// After how many questions the person is told again.
+const ASKS_A_LINE: u32 = 10;
+
+/// The executor of everything that waits.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|e| Failure::new("starting the executor", e))
+}
+
+/// Runs a follower until a signal or a failure ends it.
+pub fn run(place: &Place) -> Result<(), Failure> {
+    println!("Starting the IPFS Cluster follower peer for \"{}\".", place.name);
+    println!("CTRL-C to stop it.");
+    println!("Checking if IPFS is online (will wait for 2 minutes)...");
+    runtime()?.block_on(async {
+        let stop = CancellationToken::new();
+        let _signals = watch_signals(stop.clone()).map_err(|e| Failure::new("watching for signals", e))?;
+        let (profile, _lock) = tokio::select! {
+            () = stop.cancelled() => return Err(Failure::Stopped),
+            prepared = prepare(place) => prepared?,
+        };
+        profile.notes.infos.iter().for_each(|info| tracing::info!("{info}"));
+        profile.notes.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let ended = run_peer(profile.config, profile.identity, Vec::new(), stop).await;
+        ended.map_err(|e| Failure::Other(e.to_string()))
+    })
+}
+
+async fn prepare(place: &Place) -> Result<(Profile, Lock), Failure> {
+    let lock = Lock::take(&place.folder)
+        .map_err(|e| Failure::new(format!("the follower peer for \"{}\" runs already", place.name), e))?;
+    wait_for_ipfs().await?;
+    let profile = Profile::load(&place.folder, &Environment::of_process()).await;
+    let profile =
+        profile.map_err(|e| Failure::new(format!("reading the configurations in {}", place.folder.display()), e))?;
+    Ok((profile, lock))
+}
+
+async fn wait_for_ipfs() -> Result<(), Failure> {
+    let endpoint = ipfs::endpoint();
+    let due = task::now() + IPFS_WAIT_MAX;
+    let mut asks = 0;
+    while task::now() < due {
+        if asks % ASKS_A_LINE == 0 {
+            println!("waiting for IPFS to become available on {endpoint}...");
+        }
+        if ipfs::is_online(&endpoint).await {
+            return Ok(());
+        }
+        asks += 1;
+        tokio::time::sleep(IPFS_ASK).await;
+    }
+    Err(Failure::NoIpfs)
+}

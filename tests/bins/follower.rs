@@ -1,0 +1,44 @@
+//! A follower holds what the publishers pin, and writes nothing.
+use crate::harness::{Peer, Test, random_cid};
+
+#[test]
+fn a_follower_pins_and_refuses_writes() {
+    let test = Test::new();
+    let [publisher]: [Peer; 1] = test.peers();
+    let cid = publisher.kubo().add(b"followed");
+    publisher.ctl(["pin", "add", "--name", "followed pin", &cid]).code(0);
+
+    let mut follower = test.follower(&[&publisher]);
+    follower.start();
+    follower.kubo().connect(publisher.kubo());
+    follower.until("it holds the publisher's pin", |follower| follower.kubo().holds(&cid));
+    publisher.until("the publisher sees it", |peer| peer.count(&cid, "pinned") == 2);
+    follower.until("it lists the pin", |follower| {
+        let list = follower.follow(&["list"]).code(0);
+        list.text().lines().any(|line| line.starts_with("pinned") && line.contains(&cid))
+    });
+    follower.follow(&["info"]).code(0).stdout("Cluster Peer online: true");
+
+    let refusal = "this peer is configured to be in follower mode. Write operations are disabled";
+    follower.ctl(["pin", "add", &random_cid()]).code(2).stdout(refusal);
+    follower.ctl(["pin", "rm", &cid]).code(2).stdout(refusal);
+    assert_eq!(publisher.pinset(), [cid.as_str()]);
+
+    publisher.ctl(["pin", "rm", &cid]).code(0);
+    follower.until("its Kubo has let go", |follower| !follower.kubo().holds(&cid));
+}
+
+#[test]
+fn a_follower_starts_with_its_template_gone() {
+    let test = Test::new();
+    let [publisher]: [Peer; 1] = test.peers();
+    let mut follower = test.follower(&[&publisher]);
+    follower.start();
+    follower.stop();
+    std::fs::remove_file(test.path("template.json")).expect("the template was there");
+    follower.start();
+    let cid = publisher.kubo().add(b"after the template went");
+    follower.kubo().connect(publisher.kubo());
+    publisher.ctl(["pin", "add", &cid]).code(0);
+    follower.until("it still follows", |follower| follower.kubo().holds(&cid));
+}

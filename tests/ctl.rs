@@ -1,0 +1,246 @@
+//! The real `ipfs-cluster-ctl` against a server that says what the tests write.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, Response, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use ipfs_cluster::api::http::{Args, Listener, Timeouts, serve};
+use ipfs_cluster::task::Task;
+
+const A: &str = "QmP63DkAFEnDYNjDYBpyNDfttu1fvUw99x1brscPzpqmmq";
+const PEER: &str = "12D3KooWEFRPzXkLZZkHGSzcNPdvX3gbeZPYKCnjBiB5pPmBRgH8";
+
+/// Answers `GET /path` with the text of that name, and writes down what it was asked.
+struct Server {
+    host: String,
+    asked: Arc<Mutex<Vec<String>>>,
+    runtime: tokio::runtime::Runtime,
+    task: Option<Task>,
+}
+
+impl Server {
+    fn new(answers: &[(&str, u16, String)]) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(Listener::bind("/ip4/127.0.0.1/tcp/0")).unwrap();
+        let host = listener.address().to_owned();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let answers: BTreeMap<String, (u16, String)> =
+            answers.iter().map(|(request, status, body)| ((*request).to_owned(), (*status, body.clone()))).collect();
+        let (notes, answers) = (Arc::clone(&asked), Arc::new(answers));
+        let router = Router::new().fallback(move |request: Request| {
+            let (notes, answers) = (Arc::clone(&notes), Arc::clone(&answers));
+            async move { answer(&request, &notes, &answers) }
+        });
+        let args = Args { listeners: vec![listener], router, timeouts: Timeouts::default(), max_header_bytes: 4096 };
+        let task = runtime.block_on(async { serve(args) });
+        Self { host, asked, runtime, task: Some(task) }
+    }
+
+    /// Runs ctl against this server.
+    fn ctl(&self, line: &str) -> (i32, String, String) {
+        told(ctl(&format!("--host {} {line}", self.host)))
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            let _ = self.runtime.block_on(task.stop());
+        }
+    }
+}
+
+fn answer(request: &Request, notes: &Mutex<Vec<String>>, answers: &BTreeMap<String, (u16, String)>) -> Response<Body> {
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let login = request.headers().get(header::AUTHORIZATION).map(|value| format!(" {value:?}")).unwrap_or_default();
+    notes.lock().unwrap().push(format!("{} {target}{login}", request.method()));
+    let key = format!("{} {}", request.method(), request.uri().path());
+    let missing = (404, "{\"code\":404,\"message\":\"not found\"}".to_owned());
+    let (status, body) = answers.get(&key).cloned().unwrap_or(missing);
+    let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+    // A body that ends with `!text` is a stream with that error in its trailer.
+    let Some((body, error)) = body.split_once('!') else { return response.body(body.into()).unwrap() };
+    let mut trailers = HeaderMap::new();
+    trailers.append("x-stream-error", error.parse().unwrap());
+    let frames = [Frame::data(body.to_owned().into()), Frame::trailers(trailers)];
+    let frames = futures::stream::iter(frames.map(Ok::<Frame<bytes::Bytes>, std::io::Error>));
+    response.header(header::TRAILER, "X-Stream-Error").body(Body::new(StreamBody::new(frames))).unwrap()
+}
+
+fn ctl(line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ipfs-cluster-ctl"))
+        .args(line.split_whitespace())
+        .env_remove("CLUSTER_CREDENTIALS")
+        .output()
+        .unwrap()
+}
+
+fn told(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn run(line: &str) -> (i32, String, String) {
+    told(ctl(line))
+}
+
+fn pin() -> String {
+    format!(
+        "{{\"cid\":\"{A}\",\"replication_factor_min\":-1,\"replication_factor_max\":-1,\"type\":\"pin\",\"max_depth\":-1}}\n"
+    )
+}
+
+fn status(of: &str) -> String {
+    format!(
+        "{{\"cid\":\"{A}\",\"name\":\"n\",\"peer_map\":{{\"{PEER}\":{{\"peername\":\"p\",\"status\":\"{of}\"}}}}}}\n"
+    )
+}
+
+const PIN_LINE: &str = "QmP63DkAFEnDYNjDYBpyNDfttu1fvUw99x1brscPzpqmmq |  | PIN | Repl. Factor: -1 | Allocations: [everywhere] | \
+    Recursive | Metadata: no | Exp: ∞ | Added: unknown\n";
+
+fn status_line(of: &str) -> String {
+    format!("{A} | n:\n    > p                    : {of} | 0001-01-01T00:00:00Z | Attempts: 0 | Priority: false\n")
+}
+
+#[test]
+fn pin_add_sends_all_options() {
+    let server = Server::new(&[(&format!("POST /pins/ipfs/{A}"), 200, pin())]);
+    let line =
+        format!("pin add {A} -ns -rmin 2 --rmax=3 -n x --mode direct --metadata a=b --metadata c=d=e -allocs {PEER}");
+    assert_eq!(server.ctl(&line), (0, PIN_LINE.into(), String::new()));
+    let query = format!(
+        "meta-a=b&meta-c=d%3De&mode=direct&name=x&replication-max=3&replication-min=2&shard-size=0&user-allocations={PEER}"
+    );
+    assert_eq!(server.asked(), [format!("POST /pins/ipfs/{A}?{query}")]);
+    let (code, _, _) = server.ctl(&format!("pin add -ns -r -1 --expire-in 100h /ipfs/{A}"));
+    let asked = server.asked().remove(0);
+    assert!(
+        code == 0 && asked.contains("expire-at=20") && asked.contains("replication-max=-1&replication-min=-1"),
+        "{asked}"
+    );
+}
+
+#[test]
+fn pin_rm_waits_and_prints_the_last_status() {
+    let unpin = format!("DELETE /pins/ipfs/{A}");
+    let server = Server::new(&[(&unpin, 200, pin()), (&format!("GET /pins/{A}"), 200, status("unpinned"))]);
+    assert_eq!(server.ctl(&format!("pin rm --wait {A}")), (0, status_line("UNPINNED"), String::new()));
+    assert_eq!(server.asked(), [unpin, format!("GET /pins/{A}?local=false")]);
+}
+
+#[test]
+fn waiting_in_vain_has_its_own_exit_code() {
+    let server = Server::new(&[
+        (&format!("POST /pins/ipfs/{A}"), 200, pin()),
+        (&format!("GET /pins/{A}"), 200, status("pinning")),
+    ]);
+    let text = "error waiting for pin status: context deadline exceeded\n";
+    assert_eq!(server.ctl(&format!("pin add -w -wt 1100ms {A}")), (62, String::new(), text.into()));
+    let server = Server::new(&[
+        (&format!("POST /pins/ipfs/{A}"), 200, pin()),
+        (&format!("GET /pins/{A}"), 200, status("pin_error")),
+    ]);
+    let text = "error waiting for pin status: error has occurred while attempting to reach status: pinned\n";
+    assert_eq!(server.ctl(&format!("pin add -w {A}")), (1, String::new(), text.into()));
+}
+
+#[test]
+fn status_asks_for_one_for_some_or_for_all() {
+    let one = format!("GET /pins/{A}");
+    let server = Server::new(&[(&one, 200, status("pinned")), ("GET /pins", 200, status("pinned").repeat(2) + "!")]);
+    assert_eq!(server.ctl(&format!("status --local {A}")).1, status_line("PINNED"));
+    assert_eq!(server.ctl(&format!("status {A} {A}")).1, status_line("PINNED").repeat(2));
+    assert_eq!(server.ctl("status --filter remote,pinned").0, 0);
+    let asked = [
+        format!("GET /pins/{A}?local=true"),
+        format!("GET /pins?cids={A}%2C{A}&filter=&local=false"),
+        "GET /pins?cids=&filter=remote%2Cpinned&local=false".into(),
+    ];
+    assert_eq!(server.asked(), asked);
+}
+
+#[test]
+fn an_error_in_the_middle_of_a_stream_is_told_after_what_came() {
+    let server = Server::new(&[
+        ("GET /allocations", 200, pin() + "!the disk is gone"),
+        ("POST /pins/recover", 204, String::new()),
+    ]);
+    let error = "An error occurred:\n  Code: 500\n  Message: the disk is gone\n";
+    assert_eq!(server.ctl("pin ls"), (2, format!("{PIN_LINE}{error}"), String::new()));
+    assert_eq!(server.ctl("recover"), (0, String::new(), String::new()));
+}
+
+#[test]
+fn an_error_of_the_api_is_told_on_stdout() {
+    let gone = "{\"code\":404,\"message\":\"pin is not part of the pinset\"}";
+    let server = Server::new(&[(&format!("GET /allocations/{A}"), 404, gone.into())]);
+    let text = "An error occurred:\n  Code: 404\n  Message: pin is not part of the pinset\n";
+    assert_eq!(server.ctl(&format!("pin ls {A}")), (2, text.into(), String::new()));
+    let json = "{\n    \"code\": 404,\n    \"message\": \"pin is not part of the pinset\"\n}\n";
+    assert_eq!(server.ctl(&format!("--enc=json pin ls {A}")), (2, json.into(), String::new()));
+}
+
+#[test]
+fn arguments_are_checked_before_anything_is_sent() {
+    let server = Server::new(&[]);
+    for (line, text) in [
+        ("pin add abc", "error : invalid path \"/ipfs/abc\": invalid cid: selected encoding not supported"),
+        ("pin add", "error : invalid path \"/ipfs/\": path does not have enough components"),
+        ("pin rm abc", "error : invalid path \"/ipfs/abc\": invalid cid: selected encoding not supported"),
+        ("pin update abc x", "error parsing from Cid: invalid cid: selected encoding not supported"),
+        (&format!("pin update {A}"), "error : invalid path \"/ipfs/\": path does not have enough components"),
+        ("pin ls abc", "error parsing cid: invalid cid: selected encoding not supported"),
+        ("status abc", "error parsing cid: invalid cid: selected encoding not supported"),
+        ("recover abc", "error parsing cid: invalid cid: selected encoding not supported"),
+        ("status --filter nonsense", "error parsing filter flag: invalid filter name"),
+        (
+            "peers rm abc",
+            "error parsing peer ID: failed to parse peer ID: invalid cid: selected encoding not supported",
+        ),
+        ("peers rm", "error parsing peer ID: failed to parse peer ID: invalid cid: cid too short"),
+        (&format!("pin add --allocations x {A}"), "error decoding allocations: some peer IDs could not be decoded"),
+        (&format!("pin add --metadata x {A}"), "error parsing metadata: metadata were not in the format key=value"),
+        (&format!("pin add --expire-in x {A}"), "error parsing expire-in: time: invalid duration \"x\""),
+        ("--enc=xml id", "error : unsupported encoding"),
+        ("health graph", "error : this version cannot do \"health graph\""),
+        ("add x", "error : this version cannot do \"add\""),
+    ] {
+        assert_eq!(server.ctl(line), (1, String::new(), format!("{text}\n")), "{line}");
+    }
+    assert_eq!(server.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn wrong_words_and_hosts_are_told_as_go_tells_them() {
+    assert_eq!(run("nothing"), (3, String::new(), "No help topic for 'nothing'\n".into()));
+    assert_eq!(run("peers add abc"), (3, String::new(), "No help topic for 'add'\n".into()));
+    let (code, text, _) = run("id --enc=json");
+    assert!(code == 1 && text.starts_with("Incorrect Usage: flag provided but not defined: -enc\n\nNAME:\n"), "{text}");
+    let text = "error parsing host multiaddress: failed to parse multiaddr \"abc\": must begin with /\n";
+    assert_eq!(run("--host abc id"), (1, String::new(), text.into()));
+    assert_eq!(run("").0, 0);
+    assert_eq!(run("commands").1.lines().count(), 22);
+}
+
+#[test]
+fn credentials_are_sent_and_never_shown() {
+    let server = Server::new(&[("GET /version", 200, "{\"version\":\"1\"}".into())]);
+    let (code, out, log) = server.ctl("--debug --basic-auth user:hush --force-http version");
+    assert_eq!((code, out.as_str()), (0, "1\n"));
+    assert!(log.contains("GET: http://127.0.0.1") && log.contains("Response body: {\"version\":\"1\"}"), "{log}");
+    assert!(!log.contains("hush") && !log.contains("dXNlcjpodXNo"), "{log}");
+    assert_eq!(server.asked(), ["GET /version \"Basic dXNlcjpodXNo\""]);
+    let (code, out, _) = server.ctl("--basic-auth user:hush version");
+    assert!(code == 1 && out.contains("http: server gave HTTP response to HTTPS client"), "{out}");
+}

@@ -1,0 +1,98 @@
+//! `ipfs-cluster-follow` beside Go's.
+use serde_json::json;
+
+use crate::source::{nobody, serve};
+use crate::stage::Stage;
+
+const FOLLOW: &str = "ipfs-cluster-follow";
+
+fn same(stage: &Stage, name: &str) {
+    stage.same(FOLLOW, &format!("follow/{name}"), &[]);
+}
+
+#[test]
+fn a_follower_that_is_not_there_is_told_how_to_begin() {
+    let stage = Stage::new();
+    for name in ["bare-unknown", "info-unknown", "list-unknown", "run-unknown", "init-no-url", "unknown-sub"] {
+        same(&stage, name);
+    }
+    let (recording, answer) = stage.replay(FOLLOW, "follow/no-args", &[]);
+    assert_eq!(answer.code, recording.code);
+    assert!(answer.stdout.starts_with("\nNo clusters configured yet!\n"));
+}
+
+#[test]
+fn init_writes_an_identity_and_a_source_once() {
+    let stage = Stage::new();
+    same(&stage, "init");
+    same(&stage, "init-again");
+    same(&stage, "no-args-one");
+    same(&stage, "list-never-run");
+    same(&stage, "init-config-flag");
+    same(&stage, "init-dnslink");
+    let text = std::fs::read_to_string(stage.path("base/dns/service.json")).unwrap();
+    assert_eq!(text, "{\n  \"source\": \"http://127.0.0.1:8080/ipns/example.org\"\n}");
+    same(&stage, "init-dnslink-env");
+    let all = stage.run(FOLLOW, &[], &[("IPFS_CLUSTER_PATH".into(), stage.path("base").display().to_string())], "");
+    let names: Vec<&str> = all.stdout.lines().filter_map(|line| line.strip_prefix("ipfs-cluster-follow ")).collect();
+    assert_eq!(names, ["\"abc\"", "\"dns\"", "\"dns2\""]);
+}
+
+#[test]
+fn info_says_what_is_there() {
+    let stage = Stage::new();
+    let template = |_: &str| {
+        let mut file = ipfs_cluster::config::File::defaults();
+        file.set("cluster.secret", "ab".repeat(32));
+        Some(file.to_text())
+    };
+    let (here, server) = serve(2, template);
+    let kubo = serve(2, |path| (path == "/api/v0/id").then(|| json!({"ID": "x"}).to_string()));
+    let kubo_port = kubo.0.rsplit(':').next().unwrap().to_owned();
+    let replace = [("127.0.0.1:34390", here.as_str()), ("tcp/34032", &format!("tcp/{kubo_port}"))];
+    stage.replay(FOLLOW, "follow/init", &replace);
+    stage.same(FOLLOW, "follow/info-offline", &replace);
+    let bare = stage.replay(FOLLOW, "follow/bare", &replace).1;
+    assert!(bare.stdout.starts_with("Information about follower peer for Cluster \"abc\":\n"), "{bare:?}");
+    server.join().unwrap();
+    let answer = stage.replay(FOLLOW, "follow/info-template-down", &replace).1;
+    assert_eq!(answer.code, 0);
+    assert!(answer.stdout.contains("failed retrieving configuration source"), "{answer:?}");
+    assert!(answer.stdout.contains("the last good one is kept"), "{answer:?}");
+}
+
+#[test]
+fn a_source_that_never_answered_is_only_told() {
+    let stage = Stage::new();
+    let (gone, kubo) = (nobody(), serve(1, |_| Some("{}".into())));
+    let kubo_port = format!("tcp/{}", kubo.0.rsplit(':').next().unwrap());
+    let replace = [("127.0.0.1:34390", gone.as_str()), ("tcp/34032", kubo_port.as_str())];
+    stage.replay(FOLLOW, "follow/init", &replace);
+    stage.same(FOLLOW, "follow/info-template-down", &replace);
+    kubo.1.join().unwrap();
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let stage = Stage::new();
+    for name in ["../x", "..", ".", "a/b", ""] {
+        let answer = stage.run(FOLLOW, &[name, "init", "http://127.0.0.1/"], &[], "");
+        assert_eq!(answer.code, 1, "{name}: {answer:?}");
+        assert!(answer.stderr.contains("cannot be the name of a cluster"), "{answer:?}");
+    }
+}
+
+#[test]
+fn help_names_gos_flags() {
+    let stage = Stage::new();
+    for name in ["help", "help-init", "help-run", "help-info", "help-list", "unknown-flag"] {
+        let (recording, answer) = stage.replay(FOLLOW, &format!("follow/{name}"), &[]);
+        assert_eq!(answer.code, recording.code, "{name}");
+        let usage = |text: &str| text.lines().skip_while(|line| *line != "USAGE:").nth(1).unwrap_or("").to_owned();
+        assert_eq!(usage(&answer.stdout), usage(&recording.stdout), "{name}");
+        for line in recording.stdout.lines().filter(|line| line.trim_start().starts_with("--")) {
+            let flag = line.split_whitespace().next().unwrap();
+            assert!(answer.stdout.contains(flag), "{name}: {flag}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! A server of templates on loopback.
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread::JoinHandle;
+
+/// Serves `count` requests, then ends: what `answer` makes of each path, or 404.
+pub fn serve(count: usize, answer: fn(&str) -> Option<String>) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the kernel has a free port");
+    let here = listener.local_addr().expect("a bound socket has an address").to_string();
+    let server = std::thread::spawn(move || {
+        for _ in 0..count {
+            let Ok((mut stream, _)) = listener.accept() else { return };
+            let mut head = [0; 4096];
+            let length = stream.read(&mut head).unwrap_or(0);
+            let head = String::from_utf8_lossy(&head[..length]).into_owned();
+            let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let (status, body) =
+                answer(&path).map_or(("404 Not Found", "no such thing".into()), |body| ("200 OK", body));
+            let length = body.len();
+            // The client may be gone.
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        }
+    });
+    (here, server)
+}
+
+/// An address on which nobody listens.
+pub fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the kernel has a free port");
+    listener.local_addr().expect("a bound socket has an address").to_string()
+}
