@@ -1,0 +1,195 @@
+//! A peer in a process of its own, with its Kubo.
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Error;
+use super::common::free_port;
+use super::common::process::{Process, now, tail};
+use super::http::Connection;
+
+/// How long a start may take.
+const START_MAX: Duration = Duration::from_mins(1);
+
+/// A peer; it ends when it is dropped.
+pub struct Daemon {
+    dir: PathBuf,
+    rest: u16,
+    swarm: u16,
+    process: Option<Process>,
+    _kubo: Process,
+}
+
+impl Daemon {
+    /// Makes a configuration, with the secret of `like` if there is one, and starts its Kubo.
+    pub fn init(dir: &Path, name: &str, like: Option<&Self>) -> Result<Self, Error> {
+        let (kubo, api) = start_kubo(&dir.join(format!("kubo-{name}")))?;
+        let daemon = Self { dir: dir.join(name), rest: free_port(), swarm: free_port(), process: None, _kubo: kubo };
+        let mut init = daemon.command(&["init"])?;
+        let tcp = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
+        init.env("CLUSTER_PEERNAME", name)
+            .env("CLUSTER_LISTENMULTIADDRESS", tcp(daemon.swarm))
+            .env("CLUSTER_RESTAPI_HTTPLISTENMULTIADDRESS", tcp(daemon.rest))
+            .env("CLUSTER_PINSVCAPI_HTTPLISTENMULTIADDRESS", tcp(free_port()))
+            .env("CLUSTER_IPFSPROXY_LISTENMULTIADDRESS", tcp(free_port()))
+            .env("CLUSTER_IPFSHTTP_NODEMULTIADDRESS", api)
+            .env("CLUSTER_MDNSINTERVAL", "0s")
+            .env("CLUSTER_MONITORPINGINTERVAL", "2s");
+        if let Some(like) = like {
+            let secret = like.file("service.json")?["cluster"]["secret"].as_str().unwrap_or_default().to_owned();
+            init.env("CLUSTER_SECRET", secret);
+        }
+        let output = init.stdin(Stdio::null()).output()?;
+        if !output.status.success() {
+            return Err(format!("init of {name}: {}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        Ok(daemon)
+    }
+
+    /// Starts the daemon; returns how long it took until its API answered.
+    pub async fn start(&mut self, bootstrap: Option<&Self>) -> Result<Duration, Error> {
+        let address = bootstrap.map(Self::swarm_address).transpose()?;
+        let mut args = vec!["daemon"];
+        args.extend(address.iter().flat_map(|address| ["--bootstrap", address.as_str()]));
+        let command = self.command(&args)?;
+        let began = now();
+        self.process = Some(Process::start(&command, &self.dir.with_extension("log")));
+        loop {
+            if let Ok(mut connection) = Connection::open(self.rest).await
+                && connection.get("/version").await.is_ok_and(|answer| answer.code == 200)
+            {
+                return Ok(began.elapsed());
+            }
+            if began.elapsed() > START_MAX || self.process.as_mut().is_some_and(|process| process.ended().is_some()) {
+                return Err(format!("no REST API after {:?}:\n{}", began.elapsed(), self.log_tail()).into());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Ends it with SIGTERM.
+    pub fn stop(&mut self) -> Result<(), Error> {
+        let status = self.process.take().ok_or("it does not run")?.stop();
+        if status.success() { Ok(()) } else { Err(format!("it ended with {status}:\n{}", self.log_tail()).into()) }
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) -> Result<(), Error> {
+        self.process.take().ok_or("it does not run")?.kill();
+        Ok(())
+    }
+
+    /// The port of its REST API.
+    pub fn rest(&self) -> u16 {
+        self.rest
+    }
+
+    /// Waits until it sees `n` members.
+    pub async fn wait_for_members(&self, n: usize, limit: Duration) -> Result<(), Error> {
+        let members = |body: &[u8]| {
+            let id: Value = serde_json::from_slice(body).unwrap_or_default();
+            id["cluster_peers"].as_array().map_or(0, Vec::len)
+        };
+        self.wait_for("/id", limit, &format!("{n} members"), |body| members(body) == n).await
+    }
+
+    /// Waits until it lists `n` pins.
+    pub async fn wait_for_pins(&self, n: usize, limit: Duration) -> Result<(), Error> {
+        let lines = |body: &[u8]| body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+        self.wait_for("/allocations", limit, &format!("{n} pins"), |body| lines(body) == n).await
+    }
+
+    async fn wait_for(
+        &self,
+        path: &str,
+        limit: Duration,
+        what: &str,
+        done: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), Error> {
+        let began = now();
+        let mut connection = Connection::open(self.rest).await?;
+        while !done(&connection.get(path).await?.body) {
+            if began.elapsed() > limit {
+                return Err(format!("{}: not {what} within {limit:?}:\n{}", self.dir.display(), self.log_tail()).into());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Its resident memory.
+    pub fn rss_mb(&self) -> f64 {
+        let pid = self.process.as_ref().map_or(0, Process::id);
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
+    }
+
+    /// The processor time that it took, with the work that it does behind its answers: what other load leaves as it is.
+    pub fn cpu(&self) -> Duration {
+        let pid = self.process.as_ref().map_or(0, Process::id);
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// The blocks that one of its files takes.
+    #[expect(clippy::cast_precision_loss, reason = "megabytes for people")]
+    pub fn disk_mb(&self, file: &str) -> f64 {
+        fs::metadata(self.dir.join(file)).map_or(f64::NAN, |meta| (meta.blocks() * 512) as f64 / 1e6)
+    }
+
+    fn swarm_address(&self) -> Result<String, Error> {
+        let id = self.file("identity.json")?;
+        Ok(format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", self.swarm, id["id"].as_str().ok_or("an identity has an id")?))
+    }
+
+    fn file(&self, name: &str) -> Result<Value, Error> {
+        Ok(serde_json::from_str(&fs::read_to_string(self.dir.join(name))?)?)
+    }
+
+    fn log_tail(&self) -> String {
+        tail(&fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default())
+    }
+
+    /// The program that was built with this one, on the peer's directory.
+    fn command(&self, args: &[&str]) -> Result<Command, Error> {
+        let own = std::env::current_exe()?;
+        let service = own.ancestors().nth(2).ok_or("examples are below the programs")?.join("ipfs-cluster-service");
+        let mut command = Command::new(service);
+        command.arg("--config").arg(&self.dir).args(args);
+        Ok(command)
+    }
+}
+
+fn start_kubo(repo: &Path) -> Result<(Process, String), Error> {
+    let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/ipfs");
+    if !binary.exists() {
+        return Err("no Kubo: run scripts/peers".into());
+    }
+    fs::create_dir_all(repo)?;
+    let run = |args: &[&str]| -> Result<(), Error> {
+        let output = Command::new(&binary).env("IPFS_PATH", repo).args(args).stdin(Stdio::null()).output()?;
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into()) }
+    };
+    run(&["init", "--profile=test"])?;
+    let api = format!("/ip4/127.0.0.1/tcp/{}", free_port());
+    run(&["config", "Addresses.API", &api])?;
+    let mut command = Command::new(&binary);
+    command.env("IPFS_PATH", repo).arg("daemon");
+    let process = Process::start(&command, &repo.with_extension("log"));
+    let began = now();
+    // Before the daemon has written where it is, the command line would take the repository's lock from it.
+    while !repo.join("api").exists() || run(&["id"]).is_err() {
+        if began.elapsed() > START_MAX {
+            return Err(format!("Kubo does not answer:\n{}", tail(&process.log())).into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok((process, api))
+}

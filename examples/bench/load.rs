@@ -1,0 +1,70 @@
+//! Many connections that pin at once, one pin a request.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::Error;
+use super::common::process::now;
+use super::http::Connection;
+
+/// What a run measured.
+pub struct Load {
+    pins: usize,
+    took: Duration,
+    /// How long each answer took, shortest first.
+    pub answers: Vec<Duration>,
+}
+
+impl Load {
+    /// Pins a second.
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    pub fn rate(&self) -> f64 {
+        self.pins as f64 / self.took.as_secs_f64()
+    }
+}
+
+/// Pins `pins` CIDs of `series` over `connections` connections.
+///
+/// # Errors
+/// The first answer that is not a success.
+pub async fn run(port: u16, connections: usize, pins: usize, series: &str) -> Result<Load, Error> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let series: Arc<str> = format!("{series} {connections}").into();
+    let mut opened = Vec::new();
+    for _ in 0..connections {
+        opened.push(Connection::open(port).await?);
+    }
+    let began = now();
+    let mut writers: JoinSet<Result<Vec<Duration>, Error>> = JoinSet::new();
+    for mut connection in opened {
+        let (next, series) = (Arc::clone(&next), Arc::clone(&series));
+        writers.spawn(async move {
+            let mut answers = Vec::new();
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= pins {
+                    return Ok(answers);
+                }
+                let asked = now();
+                connection.post(&format!("/pins/{}?name=bench", cid(&series, n))).await?.ok()?;
+                answers.push(asked.elapsed());
+            }
+        });
+    }
+    let mut answers = Vec::with_capacity(pins);
+    while let Some(written) = writers.join_next().await {
+        answers.extend(written??);
+    }
+    let took = began.elapsed();
+    answers.sort();
+    Ok(Load { pins, took, answers })
+}
+
+/// The CID of number `n` of a series; nobody has its content.
+pub fn cid(series: &str, n: usize) -> cid::Cid {
+    let digest = blake3::hash(format!("{series} {n} {}", std::process::id()).as_bytes());
+    let hash = multihash::Multihash::wrap(0x12, digest.as_bytes()).expect("32 bytes fit");
+    cid::Cid::new_v1(0x55, hash)
+}
