@@ -123,7 +123,7 @@ fn converges(seed: u64, pending_max: usize) -> Net {
 
 #[test]
 fn peers_end_with_one_pinset() {
-    each_seed(350, |seed| drop(converges(seed, PENDING_MAX)));
+    each_seed(500, |seed| drop(converges(seed, PENDING_MAX)));
 }
 
 #[test]
