@@ -136,9 +136,8 @@ async fn the_fourth_has_a_change_at_once_though_the_second_lacks_its_history() {
     }
     took.sort_unstable();
     println!("first to fourth in a line: median {:?}, slowest {:?}", took[took.len() / 2], took[took.len() - 1]);
-    // What is lost comes with a heartbeat, a second later: nothing was. A busy machine may delay one or the other.
-    assert!(took[took.len() - 1] < Duration::from_secs(1), "{took:?}");
-    assert!(took[took.len() / 2] < Duration::from_millis(200), "{took:?}");
+    // What is lost comes with a heartbeat, a second later: nothing was.
+    assert!(took[took.len() - 1] < Duration::from_millis(200), "{took:?}");
     // What a peer shows of itself follows its commit.
     until("three peers show every pin", || [&a, &c, &d].iter().all(|node| node.entries() == 65)).await;
     assert_eq!((b.entries(), b.has(HISTORY)), (0, false), "the second lacks what the changes stand on");

@@ -27,7 +27,7 @@ use super::rig::{self, Rig, args_on, cid, keypair, put};
 const ROUNDS: u64 = 50;
 
 /// Callers that pin at once.
-const WRITERS: u64 = 4;
+const WRITERS: u64 = 16;
 
 /// Longer than any life here.
 const NEVER: Duration = Duration::from_hours(1);
@@ -149,8 +149,8 @@ async fn between_the_two_commits_no_acknowledged_pin_is_lost_to_the_daemon() {
     }
     let pins = said.acknowledged.len();
     println!("{pins} pins acknowledged in {ROUNDS} rounds, {ahead} times one was not in the ledger at the death");
-    // How often the ledger was behind at the death differs with the machine; never would mean that nothing was tested.
-    assert!(pins > 100 && ahead > 0, "{pins} pins, {ahead} times behind");
+    // A ledger that is seldom behind at the death would test nothing.
+    assert!(pins > 100 && ahead > 50, "{pins} pins, {ahead} times behind");
 }
 
 /// Pins, and dies after a random commit of the pinset: of the one before, the callers know and the ledger may not.
