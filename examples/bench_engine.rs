@@ -6,7 +6,7 @@ mod report;
 
 use std::time::Duration;
 
-use ipfs_cluster::crdt::automerge::{EngineArgs, open};
+use ipfs_cluster::crdt::automerge::{EngineArgs, Limits, open};
 use ipfs_cluster::crdt::{Engine, Input, MapRows, Now, Op, Rows, Seen, Ticket};
 use ipfs_cluster::model::{Cid, Pin, Trust, UnixMillis};
 use ipfs_cluster::store::{Options, PinsetDb};
@@ -67,7 +67,7 @@ impl Writes {
             trust: Trust::Everyone,
             actor_suffix: [7; 8],
             started: UnixMillis(0),
-            pending_max: EngineArgs::PENDING_MAX,
+            limits: Limits::default(),
         };
         Ok(Self { engine: open(args, rows)?, next: 0 })
     }

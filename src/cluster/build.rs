@@ -50,7 +50,7 @@ pub fn open_pinset(config: &Config, keypair: &Keypair) -> Result<(Pinset, mpsc::
                 trust: crdt.trusted_peers.clone(),
                 actor_suffix: rand::random(),
                 started: task::wall(),
-                pending_max: automerge::EngineArgs::PENDING_MAX,
+                limits: automerge::Limits::default(),
             };
             automerge::open(args, rows).map_err(|error| RowsError::Storage(Box::new(error)))
         }),
@@ -155,7 +155,10 @@ pub fn swarm_args(
         addresses: cluster.peer_addresses.iter().cloned().chain(bootstrap).collect(),
         peerstore: Some(cluster.peerstore_file.clone()),
         topics,
-        protocols: vec![StreamProtocol::try_from_owned(pinset.protocol())?, calls::PROTOCOL],
+        protocols: {
+            let engine = pinset.protocols().into_iter().map(StreamProtocol::try_from_owned);
+            engine.chain([Ok(calls::PROTOCOL)]).collect::<Result<_, _>>()?
+        },
         gossip: GossipArgs {
             heartbeat: pubsub.heartbeat_interval,
             d_factor: pubsub.d_factor.get(),

@@ -84,7 +84,10 @@ fn spawn_users(
     })?;
     let (syncs, syncs_task) = spawn_syncs(SyncsArgs {
         swarm: swarm.clone(),
-        protocol: StreamProtocol::try_from_owned(pinset.protocol())?,
+        protocols: {
+            let [sync, snapshot] = pinset.protocols().map(StreamProtocol::try_from_owned);
+            [sync?, snapshot?]
+        },
         pinset: pinset.clone(),
         checks: checks.clone(),
         counts: counts.clone(),

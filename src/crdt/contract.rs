@@ -2,7 +2,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    Engine, Input, MapRows, Now, Op, OpId, Pinset, Rows, Seen, Sending, Session, Table, Ticket, Turn, WriteError,
+    Engine, Input, MapRows, Now, Op, OpId, Pinset, Rows, Seen, Sending, Session, Table, Talk, Ticket, Turn, WriteError,
 };
 use crate::model::{Cid, PeerId, Pin, Replication, UnixMillis};
 
@@ -129,14 +129,14 @@ pub fn relay(sites: &mut [Site<'_>], begin: Vec<(usize, Turn)>) {
                 }
                 continue;
             }
-            Sending::OpenSync { peer, hello } => {
+            Sending::Open { peer, talk: _, hello } => {
                 let to = server(&peer);
                 let asker = sites[from].factory.peer(sites[from].n);
-                sessions.push((from, to, sites[to].engine.answer().session(asker)));
+                sessions.push((from, to, sites[to].engine.answer().session(asker, Talk::Sync)));
                 (to, hello)
             }
-            Sending::Frame { peer, bytes } => (server(&peer), bytes),
-            Sending::CloseSync { peer } => {
+            Sending::Frame { peer, talk: _, bytes } => (server(&peer), bytes),
+            Sending::Close { peer, talk: _ } => {
                 let to = server(&peer);
                 sessions.retain(|(asker, server, _)| (*asker, *server) != (from, to));
                 continue;
@@ -150,8 +150,8 @@ pub fn relay(sites: &mut [Site<'_>], begin: Vec<(usize, Turn)>) {
         }
         let peer = sites[to].factory.peer(sites[to].n);
         for bytes in frames {
-            let frame = sites[from].engine.check().frame(&bytes).unwrap();
-            let turn = sites[from].turn(vec![Input::Frame { peer, frame }]);
+            let frame = sites[from].engine.check().frame(Talk::Sync, &bytes).unwrap();
+            let turn = sites[from].turn(vec![Input::Frame { peer, talk: Talk::Sync, frame }]);
             todo.extend(turn.sends.into_iter().map(|sending| (from, sending)));
         }
     }
@@ -272,7 +272,7 @@ pub fn garbage_is_refused_and_changes_nothing(factory: &dyn Factory) {
     for topic in 0..site.engine.topics().len() {
         for length in [0, 1, 3, 100, 70_000] {
             assert!(!site.hear(topic, &vec![0x85; length]).0);
-            assert!(site.engine.check().frame(&vec![1; length]).is_err());
+            assert!(site.engine.check().frame(Talk::Sync, &vec![1; length]).is_err());
         }
     }
     assert_eq!(site.rows, before);

@@ -1,112 +1,11 @@
-//! What every engine is, and the tables that it works on.
-use std::ops::{ControlFlow, Range};
+//! What every engine is, and what goes in and out of it.
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::rows::{ReadRows, Rows, RowsError};
 use crate::model::{Cid, PeerId, Pin, Trust, UnixMillis};
-
-/// A table of the pinset's database; `store/tables.rs` documents key, value and lifetime of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// Format version, engine, epoch, digest, join marker, counters.
-    Meta,
-    /// Key of a CID -> its live entries, winner first.
-    Pins,
-    /// Actor -> its clock row.
-    Clock,
-    /// Actor -> the signed header of its last change.
-    Tips,
-    /// (number of the actor, seq) -> number of its application, envelope; since the floor.
-    Changes,
-    /// Number of application -> (number of the actor, seq).
-    Applied,
-    /// Actor -> fork point and the proof.
-    Forked,
-    /// (key, counter, actor) of removed entries above a fork point.
-    Tombstones,
-    /// (actor, seq) -> envelope of an untrusted author that waits for a trusted one above it.
-    Stage,
-    /// (timestamp, key) of each pin.
-    ByCreated,
-    /// (expiry, key) of the pins that expire.
-    ByExpiry,
-    /// (commit number, n) -> CID whose wish changed; an empty CID means all.
-    News,
-}
-
-impl Table {
-    /// Every table, in the order of the enum.
-    pub const ALL: [Self; 12] = [
-        Self::Meta,
-        Self::Pins,
-        Self::Clock,
-        Self::Tips,
-        Self::Changes,
-        Self::Applied,
-        Self::Forked,
-        Self::Tombstones,
-        Self::Stage,
-        Self::ByCreated,
-        Self::ByExpiry,
-        Self::News,
-    ];
-}
-
-/// Why rows could not be read or written: the transaction is lost, and the engine is opened again.
-#[derive(Debug, thiserror::Error)]
-pub enum RowsError {
-    /// The storage failed.
-    #[error("storage: {0}")]
-    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A row does not decode: a damaged page or a foreign program.
-    #[error("damaged row in {table:?}: {what}")]
-    Damaged {
-        /// Where it is.
-        table: Table,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-}
-
-/// What a scan calls with each key and value, until it breaks.
-pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
-
-/// The tables of one transaction, read.
-pub trait ReadRows {
-    /// Returns the value of `key`.
-    ///
-    /// # Errors
-    /// [`RowsError::Storage`].
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, RowsError>;
-
-    /// Calls `visit` with each row of `range` in key order, until it breaks. An empty `range.end` is no end.
-    ///
-    /// # Errors
-    /// [`RowsError::Storage`].
-    fn scan(&self, table: Table, range: Range<&[u8]>, visit: Visit<'_>) -> Result<(), RowsError>;
-
-    /// As [`ReadRows::scan`], from the greatest key of `range` down.
-    ///
-    /// # Errors
-    /// [`RowsError::Storage`].
-    fn scan_back(&self, table: Table, range: Range<&[u8]>, visit: Visit<'_>) -> Result<(), RowsError>;
-}
-
-/// The tables of one transaction, read and written: redb in the daemon, a map in tests and simulation.
-pub trait Rows: ReadRows {
-    /// Sets the value of `key`.
-    ///
-    /// # Errors
-    /// [`RowsError::Storage`].
-    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), RowsError>;
-
-    /// Removes `key`, if it is there.
-    ///
-    /// # Errors
-    /// [`RowsError::Storage`].
-    fn remove(&mut self, table: Table, key: &[u8]) -> Result<(), RowsError>;
-}
 
 /// Names a caller that waits for the answer to its write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -150,6 +49,20 @@ pub enum Seen {
     Winner(Option<OpId>),
 }
 
+/// What a stream between two engines is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Talk {
+    /// Who lacks what, and changes.
+    Sync,
+    /// A whole state.
+    Snapshot,
+}
+
+impl Talk {
+    /// Both, in the order of [`Engine::protocols`].
+    pub const ALL: [Self; 2] = [Self::Sync, Self::Snapshot];
+}
+
 /// One input of a turn.
 #[derive(Debug)]
 pub enum Input {
@@ -169,20 +82,26 @@ pub enum Input {
         /// The checked message.
         item: Checked,
     },
-    /// Frames of a sync that we asked `peer` for, checked likewise.
+    /// A frame on a stream that we opened to `peer`, checked likewise.
     Frame {
         /// Who answered.
         peer: PeerId,
+        /// What the stream is for.
+        talk: Talk,
         /// The frame, checked by [`Check::frame`].
         frame: Checked,
     },
-    /// A sync with `peer` ended, well or not; one that we closed need not be told.
-    SyncEnded {
+    /// A stream that we opened to `peer` ended, well or not; one that we closed need not be told.
+    Ended {
         /// With whom.
         peer: PeerId,
+        /// What it was for.
+        talk: Talk,
         /// Whether it reached its last frame.
         complete: bool,
     },
+    /// A part of what a [`Survey`] found; [`None`] when it ended before its end.
+    Found(Option<Part>),
     /// A stream to `peer` can be opened.
     PeerSeen(PeerId),
     /// It cannot any more.
@@ -201,6 +120,28 @@ pub struct Checked {
     /// Ops it holds, for the batch's bound.
     pub ops: usize,
     /// The engine's own decoded form.
+    pub body: Box<dyn std::any::Any + Send>,
+}
+
+/// A long read of the rows of one commit, which a turn asks for: beside the writer thread, at disk speed.
+pub trait Survey: Send {
+    /// Reads `rows` and gives away what it finds, part by part, until `give` breaks.
+    ///
+    /// # Errors
+    /// [`RowsError`].
+    fn run(
+        self: Box<Self>,
+        rows: &dyn ReadRows,
+        give: &mut dyn FnMut(Part) -> ControlFlow<()>,
+    ) -> Result<(), RowsError>;
+}
+
+/// A part of what a survey found; only an engine looks inside.
+#[derive(Debug)]
+pub struct Part {
+    /// Bytes it holds, for bounds.
+    pub weight: usize,
+    /// The engine's own form.
     pub body: Box<dyn std::any::Any + Send>,
 }
 
@@ -226,14 +167,14 @@ pub trait Check: Send + Sync {
     /// Why it must not be forwarded.
     fn gossip(&self, topic: usize, bytes: &[u8]) -> Result<Checked, Refused>;
 
-    /// Checks a frame that a sync which we asked for brought.
+    /// Checks a frame that came on a stream which we opened.
     ///
     /// # Errors
-    /// Why the sync has to end.
-    fn frame(&self, bytes: &[u8]) -> Result<Checked, Refused>;
+    /// Why the stream has to end.
+    fn frame(&self, talk: Talk, bytes: &[u8]) -> Result<Checked, Refused>;
 }
 
-/// One sync that a peer asked us for: frames of the asker in, our frames out.
+/// One stream that a peer opened to us: frames of the asker in, our frames out.
 ///
 /// It lives as long as its stream; each [`Session::next`] is one short read transaction.
 pub trait Session: Send {
@@ -253,10 +194,10 @@ pub trait Session: Send {
     fn done(&self) -> bool;
 }
 
-/// Makes the answering side of syncs.
+/// Makes the answering side of streams.
 pub trait Answer: Send + Sync {
     /// A session for one stream that `peer` opened.
-    fn session(&self, peer: PeerId) -> Box<dyn Session>;
+    fn session(&self, peer: PeerId, talk: Talk) -> Box<dyn Session>;
 }
 
 /// A sending that a turn asks for; it leaves after the commit.
@@ -269,24 +210,30 @@ pub enum Sending {
         /// The payload.
         bytes: Bytes,
     },
-    /// Open a sync stream to `peer` and begin with this frame.
-    OpenSync {
+    /// Open a stream to `peer` and begin with this frame.
+    Open {
         /// Whom to ask.
         peer: PeerId,
+        /// What for.
+        talk: Talk,
         /// The first frame.
         hello: Bytes,
     },
-    /// A further frame on the sync stream that we opened to `peer`.
+    /// A further frame on the stream that we opened to `peer`.
     Frame {
         /// Whom we asked.
         peer: PeerId,
+        /// What for.
+        talk: Talk,
         /// The frame.
         bytes: Bytes,
     },
-    /// Close the sync stream that we opened to `peer`.
-    CloseSync {
+    /// Close the stream that we opened to `peer`.
+    Close {
         /// Whom we asked.
         peer: PeerId,
+        /// What for.
+        talk: Talk,
     },
 }
 
@@ -307,10 +254,29 @@ pub enum Notice {
         /// Its epoch.
         epoch: u32,
     },
-    /// A trusted peer has our clock and another digest.
+    /// A trusted peer has our clock and another digest, though ours is that of our rows; the two states are joined.
     Divergence {
         /// Which.
         peer: PeerId,
+    },
+    /// Our digest is not that of our rows: our store is damaged, and mends itself by a join.
+    Damaged,
+    /// A peer lent us a snapshot that is not what it was said to be.
+    BadSnapshot {
+        /// Which.
+        peer: PeerId,
+    },
+    /// Somebody has written as this start of ours: a copy of this peer runs, or a trusted peer lies.
+    OwnActor {
+        /// Who says so.
+        peer: PeerId,
+    },
+    /// A whole state was joined.
+    Joined {
+        /// Who lent it.
+        peer: PeerId,
+        /// Its pins.
+        pins: u64,
     },
     /// An author's changes are not forwarded or not kept any more.
     OverRate {
@@ -343,7 +309,7 @@ pub enum WriteError {
 pub const MAX_RECORD: usize = 16 * 1024;
 
 /// What a turn asks of its shell, after the commit.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Turn {
     /// What to send.
     pub sends: Vec<Sending>,
@@ -357,6 +323,8 @@ pub struct Turn {
     pub counts: Vec<(&'static str, u64)>,
     /// When [`Input::Tick`] is wanted at the latest.
     pub tick_at: Option<UnixMillis>,
+    /// What to read of the rows that this turn commits; it takes the place of one that is under way.
+    pub survey: Option<Box<dyn Survey>>,
 }
 
 /// The clocks of one turn.
@@ -383,6 +351,14 @@ pub struct Summary {
     pub staged: usize,
     /// Whether every peer that spoke lately has our clock.
     pub in_sync: bool,
+    /// Whether the keys of a joined state still follow.
+    pub joining: bool,
+    /// Bytes of the log.
+    pub log_bytes: u64,
+    /// Actors that signed two histories.
+    pub forks: usize,
+    /// When the snapshot was made or fetched that others may have.
+    pub snapshot: Option<UnixMillis>,
 }
 
 /// Merges changes into the pinset. Equal rows and equal inputs give equal rows and equal turns.
@@ -396,13 +372,13 @@ pub trait Engine: Send {
     /// The gossip topics, by the index that [`Check::gossip`] and [`Sending::Gossip`] use.
     fn topics(&self) -> Vec<String>;
 
-    /// The stream protocol of its syncs.
-    fn protocol(&self) -> String;
+    /// The stream protocols, in the order of [`Talk::ALL`].
+    fn protocols(&self) -> [String; 2];
 
     /// The stateless checks.
     fn check(&self) -> Arc<dyn Check>;
 
-    /// The answering side of syncs.
+    /// The answering side of streams.
     fn answer(&self) -> Arc<dyn Answer>;
 
     /// What it shows of itself now.

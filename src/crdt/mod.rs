@@ -4,6 +4,8 @@ pub mod automerge;
 mod contract;
 mod engine;
 mod map_rows;
+mod rows;
 
 pub use engine::*;
 pub use map_rows::MapRows;
+pub use rows::*;

@@ -116,12 +116,36 @@ impl PinsetDb {
         work(&SeenRows { path: &self.path, read: &read, tables: Default::default() })
     }
 
+    /// The rows of the last commit, for a reader that takes its time: as long as it reads, no page that it may see is freed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn freeze(&self) -> Result<Frozen, StoreError> {
+        Ok(Frozen { path: self.path.clone(), read: self.guard(|| self.redb.begin_read())? })
+    }
+
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
         self.guard(|| file::begin(&self.redb))
     }
 
     fn guard<T, E: Into<redb::Error>>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, StoreError> {
         StoreError::guard(&self.path, call)
+    }
+}
+
+/// The rows of one commit.
+pub struct Frozen {
+    path: PathBuf,
+    read: ReadTransaction,
+}
+
+impl Frozen {
+    /// Runs `work` on them.
+    ///
+    /// # Errors
+    /// That of `work`.
+    pub fn read<T, E>(&self, work: impl FnOnce(&dyn ReadRows) -> Result<T, E>) -> Result<T, E> {
+        work(&SeenRows { path: &self.path, read: &self.read, tables: Default::default() })
     }
 }
 

@@ -8,7 +8,7 @@ mod migrate;
 mod db;
 pub mod ledger;
 
-pub use db::{Options, PinsetDb};
+pub use db::{Frozen, Options, PinsetDb};
 pub use error::StoreError;
 pub use file::free_space;
 pub use ledger::LedgerDb;

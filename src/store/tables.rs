@@ -33,12 +33,15 @@ const FORKED: Definition = TableDefinition::new("forked");
 const TOMBSTONES: Definition = TableDefinition::new("tombstones");
 /// Changes of untrusted authors. Key: actor, seq; value: an envelope. Until a trusted change above it, or eviction.
 const STAGE: Definition = TableDefinition::new("stage");
-/// Index by age. Key: timestamp, key of `pins`; value: empty. As long as that winner.
-const BY_CREATED: Definition = TableDefinition::new("by_created");
 /// Index of the pins that expire. Key: expiry, key of `pins`; value: empty. As long as that winner.
 const BY_EXPIRY: Definition = TableDefinition::new("by_expiry");
 /// Work for the tracker. Key: commit number (8 bytes), n (4 bytes); value: CID, or empty for all. Until worked off.
 const NEWS: Definition = TableDefinition::new("news");
+/// Snapshots: the one that others may have, and one on its way in or being made. Key: generation, kind, place; value: a
+/// manifest or a packed frame. Until a newer one is there.
+const SNAPSHOTS: Definition = TableDefinition::new("snapshots");
+/// Keys above the cursor of a join that were worked on. Key: key of `pins`; value: empty. Until the join is at its end.
+const JOINED: Definition = TableDefinition::new("joined");
 
 /// Returns where the rows of `table` are.
 pub(super) const fn definition(table: Table) -> Definition {
@@ -52,8 +55,9 @@ pub(super) const fn definition(table: Table) -> Definition {
         Table::Forked => FORKED,
         Table::Tombstones => TOMBSTONES,
         Table::Stage => STAGE,
-        Table::ByCreated => BY_CREATED,
         Table::ByExpiry => BY_EXPIRY,
         Table::News => NEWS,
+        Table::Snapshots => SNAPSHOTS,
+        Table::Joined => JOINED,
     }
 }

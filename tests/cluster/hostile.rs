@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{AsyncReadExt, AsyncWriteExt};
-use ipfs_cluster::crdt::automerge::{self, EngineArgs};
+use ipfs_cluster::crdt::automerge::{self, EngineArgs, Limits};
 use ipfs_cluster::crdt::{Engine, Input, MapRows, Now, Op, Seen, Sending, Ticket};
 use ipfs_cluster::model::{Multiaddr, PeerId, Pin, Trust};
 use ipfs_cluster::swarm::{self, Event, Secret, Stream, StreamProtocol, Swarm};
@@ -36,10 +36,10 @@ impl Stranger {
             trust: Trust::Everyone,
             actor_suffix: [1; 8],
             started: task::wall(),
-            pending_max: EngineArgs::PENDING_MAX,
+            limits: Limits::default(),
         };
         let engine = automerge::open(args, &mut rows).unwrap();
-        let protocol = StreamProtocol::try_from_owned(engine.protocol()).unwrap();
+        let protocol = StreamProtocol::try_from_owned(engine.protocols()[0].clone()).unwrap();
         let mut topics = engine.topics();
         topics.push("monitor.metrics".into());
         let mut args = swarm::Args::new(keypair);
@@ -74,10 +74,7 @@ impl Stranger {
         let said = |wanted: usize| {
             sends.iter().find_map(|sending| match sending {
                 Sending::Gossip { topic, bytes } if *topic == wanted => Some(bytes.clone()),
-                Sending::Gossip { .. }
-                | Sending::OpenSync { .. }
-                | Sending::Frame { .. }
-                | Sending::CloseSync { .. } => None,
+                Sending::Gossip { .. } | Sending::Open { .. } | Sending::Frame { .. } | Sending::Close { .. } => None,
             })
         };
         (said(0).expect("a change"), said(1).expect("a heartbeat, which is long due"))

@@ -41,9 +41,7 @@ impl Neighbour {
         let turn = self.engine.turn(vec![write], now, &mut self.rows).unwrap();
         let change = turn.sends.into_iter().find_map(|sending| match sending {
             Sending::Gossip { topic: 0, bytes } => Some(bytes),
-            Sending::Gossip { .. } | Sending::OpenSync { .. } | Sending::Frame { .. } | Sending::CloseSync { .. } => {
-                None
-            }
+            Sending::Gossip { .. } | Sending::Open { .. } | Sending::Frame { .. } | Sending::Close { .. } => None,
         });
         let change = change.unwrap();
         let _ = pinset.offer(checked(&change, pinset));

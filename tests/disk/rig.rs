@@ -8,7 +8,7 @@ use multihash::Multihash;
 
 use super::lib::cluster::Error;
 use super::lib::cluster::pinset::{Args, Failure, Pinset, Writer, spawn};
-use super::lib::crdt::automerge::{self, EngineArgs};
+use super::lib::crdt::automerge::{self, EngineArgs, Limits};
 use super::lib::crdt::{Engine, Op, Rows, RowsError, Seen};
 use super::lib::model::{Cid, Pin, Trust};
 use super::lib::store::{self, Options, PinsetDb, StoreError};
@@ -36,7 +36,7 @@ pub fn open_engine(n: u8, rows: &mut dyn Rows) -> Result<Box<dyn Engine>, RowsEr
         trust: Trust::Everyone,
         actor_suffix: rand::random(),
         started: task::wall(),
-        pending_max: EngineArgs::PENDING_MAX,
+        limits: Limits::default(),
     };
     automerge::open(args, rows).map_err(|error| RowsError::Storage(Box::new(error)))
 }

@@ -3,19 +3,30 @@
 //! `SEEDS=n` runs more of them, `SEED=n` one.
 #![expect(clippy::unwrap_used, reason = "what cannot be here fails the test")]
 
+mod joins;
 mod net;
+mod world;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
-use ipfs_cluster::crdt::automerge::audit;
+use ipfs_cluster::crdt::automerge::{Limits, audit};
 use ipfs_cluster::crdt::{Op, Table};
 use ipfs_cluster::model::Trust;
-use net::{Net, Weather, cid, pin};
+use net::Net;
 use rand::Rng;
+use world::{Weather, cid, pin};
 
-const PENDING_MAX: usize = 4096;
+/// The bounds of the daemon.
+fn daemon() -> Limits {
+    Limits::default()
+}
+
+/// Little memory.
+fn pending(pending_max: usize) -> Limits {
+    Limits { pending_max, ..Limits::default() }
+}
 
 fn seeds(default: u64) -> Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
@@ -113,8 +124,8 @@ fn check_equal(net: &Net) {
     }
 }
 
-fn converges(seed: u64, pending_max: usize) -> Net {
-    let mut net = Net::of(seed, 3 + usize::try_from(seed % 3).unwrap(), pending_max);
+fn converges(seed: u64, limits: Limits) -> Net {
+    let mut net = Net::of(seed, 3 + usize::try_from(seed % 3).unwrap(), limits);
     storm(&mut net);
     net.run_until_quiet();
     check_equal(&net);
@@ -123,28 +134,28 @@ fn converges(seed: u64, pending_max: usize) -> Net {
 
 #[test]
 fn peers_end_with_one_pinset() {
-    each_seed(500, |seed| drop(converges(seed, PENDING_MAX)));
+    each_seed(500, |seed| drop(converges(seed, daemon())));
 }
 
 #[test]
 fn peers_with_little_memory_end_with_one_pinset() {
-    each_seed(100, |seed| drop(converges(seed, 8)));
-    each_seed(50, |seed| drop(converges(seed, 0)));
+    each_seed(100, |seed| drop(converges(seed, pending(8))));
+    each_seed(50, |seed| drop(converges(seed, pending(0))));
 }
 
 #[test]
 fn a_seed_run_twice_is_one_run() {
-    each_seed(10, |seed| assert_eq!(converges(seed, PENDING_MAX).trace(), converges(seed, PENDING_MAX).trace()));
+    each_seed(10, |seed| assert_eq!(converges(seed, daemon()).trace(), converges(seed, daemon()).trace()));
 }
 
 #[test]
 fn three_trust_lists_go_quiet_and_stay_so() {
     each_seed(50, |seed| {
-        let ids: Vec<_> = (0..4).map(|n| net::keypair(n).public().to_peer_id()).collect();
+        let ids: Vec<_> = (0..4).map(|n| world::keypair(n).public().to_peer_id()).collect();
         let lists = [vec![0, 1, 2, 3], vec![1, 2], vec![2]];
         let only = |n: usize| Trust::Only(lists[n % 3].iter().map(|peer| ids[*peer]).collect());
         let mut net =
-            Net::new(seed, (0..4).map(only).collect(), [0, 8, PENDING_MAX][usize::try_from(seed % 3).unwrap()]);
+            Net::new(seed, (0..4).map(only).collect(), pending([0, 8, 4096][usize::try_from(seed % 3).unwrap()]));
         storm(&mut net);
         net.run_until_quiet();
         check_each(&net);
@@ -163,7 +174,7 @@ fn three_trust_lists_go_quiet_and_stay_so() {
 #[test]
 fn concurrent_pin_again_and_unpin_end_pinned() {
     each_seed(10, |seed| {
-        let mut net = Net::of(seed, 3, PENDING_MAX);
+        let mut net = Net::of(seed, 3, daemon());
         net.write(0, vec![Op::Pin(Box::new(pin(1, 1)))]);
         net.run_until_quiet();
         net.part(vec![0, 1, 2]);
@@ -178,7 +189,7 @@ fn concurrent_pin_again_and_unpin_end_pinned() {
 
 #[test]
 fn a_peer_that_missed_everything_catches_up_by_sync_alone() {
-    let mut net = Net::of(7, 3, PENDING_MAX);
+    let mut net = Net::of(7, 3, daemon());
     net.part(vec![0, 0, 1]);
     for n in 0..600 {
         net.write(0, vec![Op::Pin(Box::new(pin(n, 0)))]);
@@ -196,7 +207,7 @@ fn a_peer_that_missed_everything_catches_up_by_sync_alone() {
 #[test]
 fn a_restored_backup_loses_nothing_that_others_hold() {
     each_seed(20, |seed| {
-        let mut net = Net::of(seed, 3, PENDING_MAX);
+        let mut net = Net::of(seed, 3, daemon());
         net.write(0, vec![Op::Pin(Box::new(pin(1, 1)))]);
         let backup = net.peers[0].rows.clone();
         net.write(0, vec![Op::Pin(Box::new(pin(2, 1))), Op::Unpin(cid(1))]);
@@ -207,18 +218,4 @@ fn a_restored_backup_loses_nothing_that_others_hold() {
         check_equal(&net);
         assert_eq!(net.pinset(0).len(), 2);
     });
-}
-
-#[test]
-fn a_log_that_does_not_reach_is_said_and_ends_the_sync() {
-    let mut net = Net::of(3, 2, PENDING_MAX);
-    net.part(vec![0, 1]);
-    net.write(0, vec![Op::Pin(Box::new(pin(1, 1)))]);
-    net.write(0, vec![Op::Pin(Box::new(pin(2, 1)))]);
-    net.run(100);
-    net.drop_log(0, 1);
-    net.run_until_quiet();
-    assert_eq!(net.pinset(1), []);
-    assert!(net.peers[1].counts["actors_out_of_reach"] > 0);
-    assert_eq!(net.frames, 0, "what cannot be applied is not sent");
 }

@@ -2,69 +2,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ipfs_cluster::crdt::automerge::{self, EngineArgs, Reader};
+use ipfs_cluster::crdt::automerge::{self, EngineArgs, Limits, Reader};
 use ipfs_cluster::crdt::{
-    Engine, Input, MapRows, Notice, Now, Op, Pinset, Rows, Seen, Sending, Session, Table, Ticket, Turn, WriteError,
+    Engine, Input, MapRows, Now, Op, Part, Pinset, Rows, RowsError, Seen, Sending, Session, Survey, Talk, Ticket, Turn,
 };
-use ipfs_cluster::model::{Cid, PeerId, Pin, Trust, UnixMillis};
+use ipfs_cluster::model::{PeerId, Pin, Trust, UnixMillis};
 use libp2p::identity::Keypair;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use super::world::{DAWN, Event, Image, Peer, Stream, Weather, change, keypair, spoil};
+
 const EPOCH: u32 = 1;
 const CLUSTER: &str = "simulated";
-/// The wall clock when a run begins.
-const DAWN: i64 = 1_700_000_000_000;
-
-/// Odds of what goes wrong with a message.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Weather {
-    pub drop: f64,
-    pub twice: f64,
-    pub break_stream: f64,
-    pub crash: f64,
-    /// Greatest delay in milliseconds.
-    pub delay: u64,
-}
-
-impl Weather {
-    pub const FAIR: Self = Self { drop: 0.0, twice: 0.0, break_stream: 0.0, crash: 0.0, delay: 5 };
-    pub const FOUL: Self = Self { drop: 0.2, twice: 0.1, break_stream: 0.05, crash: 0.01, delay: 300 };
-}
-
-enum Event {
-    Gossip { from: usize, to: usize, topic: usize, bytes: Bytes },
-    Ask { to: usize, stream: u64, bytes: Bytes },
-    Answer { to: usize, stream: u64, bytes: Bytes },
-    Broken { stream: u64 },
-    Tick { to: usize, start: u32 },
-}
-
-/// A sync: the asker's engine on one side, a session on the other.
-struct Stream {
-    asker: usize,
-    server: usize,
-    starts: (u32, u32),
-    session: Box<dyn Session>,
-    /// Frames arrive in order: not before the one sent last.
-    arrives: u64,
-}
-
-pub struct Peer {
-    pub id: PeerId,
-    pub rows: MapRows,
-    pub engine: Box<dyn Engine>,
-    pub answers: BTreeMap<Ticket, Result<Pin, WriteError>>,
-    pub notices: Vec<Notice>,
-    pub counts: BTreeMap<&'static str, u64>,
-    /// Changes whose commit was acknowledged.
-    pub published: BTreeSet<Bytes>,
-    keypair: Keypair,
-    trust: Trust,
-    starts: u32,
-    tick: Option<u64>,
-}
-
 pub struct Net {
     pub rng: SmallRng,
     pub peers: Vec<Peer>,
@@ -73,32 +23,25 @@ pub struct Net {
     /// Frames of changes that syncs carried, and syncs that were opened.
     pub frames: usize,
     pub syncs: usize,
+    /// Frames of snapshots that were lent, and snapshots that were made.
+    pub lent: usize,
+    pub surveys: usize,
     parts: Vec<u8>,
     queue: BTreeMap<(u64, u64), Event>,
     streams: BTreeMap<u64, Stream>,
     ids: u64,
-    pending_max: usize,
+    limits: Limits,
+    /// Every change that was ever committed, whoever heard of it.
+    pub changes: BTreeSet<Bytes>,
+    /// Peers that spoil what they lend.
+    pub liars: BTreeSet<usize>,
+    /// Messages that a check refused.
+    pub refused: usize,
     trace: blake3::Hasher,
 }
 
-pub fn keypair(n: usize) -> Keypair {
-    Keypair::ed25519_from_bytes([u8::try_from(n).unwrap() + 1; 32]).unwrap()
-}
-
-pub fn cid(n: u32) -> Cid {
-    let digest = blake3::hash(&n.to_le_bytes());
-    Cid::new_v1(0x55, cid::multihash::Multihash::wrap(0x12, digest.as_bytes()).unwrap())
-}
-
-pub fn pin(n: u32, name: u64) -> Pin {
-    let mut pin = Pin::recursive(cid(n));
-    pin.name = name.to_string();
-    pin.timestamp = Some(UnixMillis(DAWN));
-    pin
-}
-
 impl Net {
-    pub fn new(seed: u64, trusts: Vec<Trust>, pending_max: usize) -> Self {
+    pub fn new(seed: u64, trusts: Vec<Trust>, limits: Limits) -> Self {
         let mut net = Self {
             rng: SmallRng::seed_from_u64(seed),
             peers: Vec::new(),
@@ -106,16 +49,22 @@ impl Net {
             now: 0,
             frames: 0,
             syncs: 0,
+            lent: 0,
+            surveys: 0,
             parts: vec![0; trusts.len()],
             queue: BTreeMap::new(),
             streams: BTreeMap::new(),
             ids: 0,
-            pending_max,
+            limits,
+            changes: BTreeSet::new(),
+            liars: BTreeSet::new(),
+            refused: 0,
             trace: blake3::Hasher::new(),
         };
         for (n, trust) in trusts.into_iter().enumerate() {
             let (keypair, mut rows) = (keypair(n), MapRows::default());
-            let engine = net.open(&keypair, &trust, &mut rows);
+            let suffix = net.rng.random();
+            let engine = net.open(&keypair, &trust, suffix, &mut rows);
             let id = keypair.public().to_peer_id();
             net.peers.push(Peer {
                 id,
@@ -127,6 +76,7 @@ impl Net {
                 notices: Vec::new(),
                 counts: BTreeMap::new(),
                 published: BTreeSet::new(),
+                suffix,
                 starts: 0,
                 tick: None,
             });
@@ -136,19 +86,19 @@ impl Net {
     }
 
     /// Peers that trust everyone.
-    pub fn of(seed: u64, peers: usize, pending_max: usize) -> Self {
-        Self::new(seed, vec![Trust::Everyone; peers], pending_max)
+    pub fn of(seed: u64, peers: usize, limits: Limits) -> Self {
+        Self::new(seed, vec![Trust::Everyone; peers], limits)
     }
 
-    fn open(&mut self, keypair: &Keypair, trust: &Trust, rows: &mut MapRows) -> Box<dyn Engine> {
+    fn open(&self, keypair: &Keypair, trust: &Trust, actor_suffix: [u8; 8], rows: &mut MapRows) -> Box<dyn Engine> {
         let args = EngineArgs {
             keypair: keypair.clone(),
             epoch: EPOCH,
             cluster_name: CLUSTER.to_owned(),
             trust: trust.clone(),
-            actor_suffix: self.rng.random(),
+            actor_suffix,
             started: self.wall(),
-            pending_max: self.pending_max,
+            limits: self.limits,
         };
         automerge::open(args, rows).unwrap()
     }
@@ -206,6 +156,22 @@ impl Net {
 
     /// Pulls the plug of a peer, and starts it again from what it committed.
     pub fn crash(&mut self, n: usize) {
+        let suffix = self.rng.random();
+        self.start(n, suffix);
+    }
+
+    /// A peer as it is now.
+    pub fn image(&self, n: usize) -> Image {
+        Image { rows: self.peers[n].rows.clone(), suffix: self.peers[n].suffix }
+    }
+
+    /// Goes on with an image of a peer, its process too: it does not know that anything happened since.
+    pub fn wake(&mut self, n: usize, image: Image) {
+        self.peers[n].rows = image.rows;
+        self.start(n, image.suffix);
+    }
+
+    fn start(&mut self, n: usize, suffix: [u8; 8]) {
         self.note("crash", &[u8::try_from(n).unwrap()]);
         let broken: Vec<u64> =
             self.streams.iter().filter(|(_, s)| s.asker == n || s.server == n).map(|(id, _)| *id).collect();
@@ -213,9 +179,10 @@ impl Net {
         self.peers[n].tick = None;
         let (keypair, trust) = (self.peers[n].keypair.clone(), self.peers[n].trust.clone());
         let mut rows = std::mem::take(&mut self.peers[n].rows);
-        let engine = self.open(&keypair, &trust, &mut rows);
+        let engine = self.open(&keypair, &trust, suffix, &mut rows);
         self.peers[n].rows = rows;
         self.peers[n].engine = engine;
+        self.peers[n].suffix = suffix;
         for stream in broken {
             self.break_stream(stream);
         }
@@ -229,25 +196,11 @@ impl Net {
         self.crash(n);
     }
 
-    /// Drops the changes of a peer's log up to an application.
-    pub fn drop_log(&mut self, n: usize, upto: u64) {
-        let rows = &mut self.peers[n].rows;
-        let old: Vec<(Vec<u8>, Vec<u8>)> = rows
-            .rows(Table::Applied)
-            .take_while(|(at, _)| u64::from_be_bytes((*at).try_into().unwrap()) <= upto)
-            .map(|(at, key)| (at.to_vec(), key.to_vec()))
-            .collect();
-        for (at, key) in old {
-            rows.remove(Table::Applied, &at).unwrap();
-            rows.remove(Table::Changes, &key).unwrap();
-        }
-    }
-
     fn break_stream(&mut self, stream: u64) {
-        let Some(Stream { asker, server, starts, .. }) = self.streams.remove(&stream) else { return };
+        let Some(Stream { asker, server, talk, starts, .. }) = self.streams.remove(&stream) else { return };
         if self.peers[asker].starts == starts.0 {
             let peer = self.peers[server].id;
-            self.turn(asker, vec![Input::SyncEnded { peer, complete: false }]);
+            self.turn(asker, vec![Input::Ended { peer, talk, complete: false }]);
         }
     }
 
@@ -297,9 +250,9 @@ impl Net {
         self.weather = Weather::FAIR;
         self.heal();
         for _ in 0..40 {
-            let before = (self.frames, self.syncs, self.clocks());
-            self.run(25_000);
-            if before == (self.frames, self.syncs, self.clocks()) {
+            let before = (self.frames, self.syncs, self.lent, self.clocks());
+            self.run(65_000);
+            if before == (self.frames, self.syncs, self.lent, self.clocks()) {
                 return;
             }
         }
@@ -329,6 +282,7 @@ impl Net {
             Event::Ask { to, stream, bytes } => self.serve(to, stream, &bytes),
             Event::Answer { to, stream, bytes } => self.answered(to, stream, &bytes),
             Event::Broken { stream } => self.break_stream(stream),
+            Event::Found { to, start, parts } => self.found(to, start, parts),
             Event::Tick { to, start } => {
                 if self.peers[to].starts == start && self.peers[to].tick == Some(self.now) {
                     self.turn(to, vec![Input::Tick]);
@@ -348,11 +302,41 @@ impl Net {
         }
         assert!(is_sound, "an honest sync breaks no rule");
         let asker = stream.asker;
+        // Who is joining answers nobody: its side ends the stream.
+        let is_over = frames.is_empty() && stream.session.done();
         for bytes in frames {
             stream.arrives = (self.now + self.delay()).max(stream.arrives + 1);
             self.at(stream.arrives - self.now, Event::Answer { to: asker, stream: id, bytes });
         }
         self.streams.insert(id, stream);
+        if is_over {
+            let delay = self.delay();
+            self.at(delay, Event::Broken { stream: id });
+        }
+    }
+
+    /// Hands over one part of a survey; the others follow.
+    fn found(&mut self, n: usize, start: u32, mut parts: Vec<Part>) {
+        if self.peers[n].starts != start || parts.is_empty() {
+            return;
+        }
+        let part = parts.remove(0);
+        self.turn(n, vec![Input::Found(Some(part))]);
+        let delay = self.delay();
+        self.at(delay, Event::Found { to: n, start, parts });
+    }
+
+    /// Reads the rows of this commit, at once: nothing that comes later can be seen.
+    fn survey(&mut self, n: usize, survey: Box<dyn Survey>) {
+        let mut parts = Vec::new();
+        let ran: Result<(), RowsError> = survey.run(&self.peers[n].rows, &mut |part| {
+            parts.push(part);
+            std::ops::ControlFlow::Continue(())
+        });
+        ran.expect("rows in memory can be read");
+        self.surveys += 1;
+        let (start, delay) = (self.peers[n].starts, self.delay());
+        self.at(delay, Event::Found { to: n, start, parts });
     }
 
     fn answered(&mut self, n: usize, id: u64, bytes: &Bytes) {
@@ -360,11 +344,23 @@ impl Net {
             return self.break_stream(id);
         }
         let Some(stream) = self.streams.get(&id) else { return };
-        let peer = self.peers[stream.server].id;
+        let (server, talk) = (stream.server, stream.talk);
+        let peer = self.peers[server].id;
         self.note("frame", bytes);
-        self.frames += usize::from(bytes[0] == 4 && bytes[1] > 0);
-        let frame = self.peers[n].engine.check().frame(bytes).expect("an honest sync breaks no rule");
-        self.turn(n, vec![Input::Frame { peer, frame }]);
+        match talk {
+            Talk::Sync => self.frames += usize::from(bytes[0] == 4 && bytes[1] > 0),
+            Talk::Snapshot => self.lent += 1,
+        }
+        let is_spoilt = talk == Talk::Snapshot && self.liars.contains(&server) && self.rng.random_bool(0.3);
+        let bytes = if is_spoilt { spoil(bytes, &mut self.rng) } else { bytes.clone() };
+        match self.peers[n].engine.check().frame(talk, &bytes) {
+            Ok(frame) => self.turn(n, vec![Input::Frame { peer, talk, frame }]),
+            Err(error) => {
+                assert!(is_spoilt, "an honest peer breaks no rule: {error}");
+                self.refused += 1;
+                self.break_stream(id);
+            }
+        }
     }
 
     /// One turn of a peer: its transaction, and what leaves after it, unless the plug is pulled before or after the commit.
@@ -375,8 +371,9 @@ impl Net {
         let now = Now { wall: self.wall(), mono: self.now };
         let peer = &mut self.peers[n];
         let turn = peer.engine.turn(inputs, now, &mut peer.rows).unwrap();
-        if let Some(backup) = backup {
-            self.peers[n].rows = backup;
+        match backup {
+            Some(backup) => self.peers[n].rows = backup,
+            None => self.changes.extend(turn.sends.iter().filter_map(change)),
         }
         if crash {
             return self.crash(n);
@@ -399,6 +396,9 @@ impl Net {
                 self.at(at - self.now, Event::Tick { to: n, start });
             }
         }
+        if let Some(survey) = turn.survey {
+            self.survey(n, survey);
+        }
         for sending in turn.sends {
             self.send(n, sending);
         }
@@ -420,39 +420,43 @@ impl Net {
                     }
                 }
             }
-            Sending::OpenSync { peer, hello } => self.open_stream(n, peer, hello),
-            Sending::Frame { peer, bytes } => {
-                let Some((id, server)) = self.stream_to(n, peer) else { return };
+            Sending::Open { peer, talk, hello } => self.open_stream(n, (peer, talk), hello),
+            Sending::Frame { peer, talk, bytes } => {
+                let Some((id, server)) = self.stream_to(n, (peer, talk)) else { return };
                 let delay = self.delay();
                 let stream = self.streams.get_mut(&id).unwrap();
                 stream.arrives = (self.now + delay).max(stream.arrives + 1);
                 let delay = stream.arrives - self.now;
                 self.at(delay, Event::Ask { to: server, stream: id, bytes });
             }
-            Sending::CloseSync { peer } => {
-                if let Some((id, _)) = self.stream_to(n, peer) {
+            Sending::Close { peer, talk } => {
+                if let Some((id, _)) = self.stream_to(n, (peer, talk)) {
                     self.streams.remove(&id);
                 }
             }
         }
     }
 
-    fn open_stream(&mut self, n: usize, peer: PeerId, hello: Bytes) {
+    fn open_stream(&mut self, n: usize, (peer, talk): (PeerId, Talk), hello: Bytes) {
         let server = self.peers.iter().position(|other| other.id == peer).unwrap();
-        assert!(self.stream_to(n, peer).is_none(), "one sync a peer");
-        self.syncs += 1;
+        // One that is to a peer which went away meanwhile, and whose end was not told yet.
+        if let Some((older, _)) = self.stream_to(n, (peer, talk)) {
+            self.streams.remove(&older);
+        }
+        self.syncs += usize::from(talk == Talk::Sync);
         let (id, delay) = (self.id(), self.delay());
-        let session = self.peers[server].engine.answer().session(self.peers[n].id);
+        let session = self.peers[server].engine.answer().session(self.peers[n].id, talk);
         let starts = (self.peers[n].starts, self.peers[server].starts);
-        self.streams.insert(id, Stream { asker: n, server, starts, session, arrives: self.now + delay });
+        self.streams.insert(id, Stream { asker: n, server, talk, starts, session, arrives: self.now + delay });
         let reaches = self.parts[n] == self.parts[server];
         let event =
             if reaches { Event::Ask { to: server, stream: id, bytes: hello } } else { Event::Broken { stream: id } };
         self.at(delay, event);
     }
 
-    fn stream_to(&self, n: usize, peer: PeerId) -> Option<(u64, usize)> {
-        let mut found = self.streams.iter().filter(|(_, s)| s.asker == n && self.peers[s.server].id == peer);
+    fn stream_to(&self, n: usize, (peer, talk): (PeerId, Talk)) -> Option<(u64, usize)> {
+        let is_it = |s: &Stream| s.asker == n && s.talk == talk && self.peers[s.server].id == peer;
+        let mut found = self.streams.iter().filter(|(_, stream)| is_it(stream));
         found.next().map(|(id, stream)| (*id, stream.server))
     }
 }

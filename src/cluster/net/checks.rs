@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::counts::Counts;
 use crate::cluster::peers::Members;
 use crate::cluster::pinset::Pinset;
-use crate::crdt::{Checked, Input, Refused};
+use crate::crdt::{Checked, Input, Refused, Talk};
 use crate::model::{PeerId, Trust};
 use crate::swarm::{MessageToken, Swarm, Verdict};
 use crate::{task, wire};
@@ -50,7 +50,7 @@ pub struct Gossip {
 
 enum Job {
     Gossip(Box<Gossip>),
-    Frame(Bytes, oneshot::Sender<Result<Checked, Refused>>),
+    Frame(Talk, Bytes, oneshot::Sender<Result<Checked, Refused>>),
 }
 
 /// What the workers need.
@@ -95,14 +95,14 @@ impl Checks {
         }
     }
 
-    /// Checks a frame of a sync that we asked for.
+    /// Checks a frame of a stream that we opened.
     ///
     /// # Errors
-    /// Why the sync has to end.
-    pub async fn frame(&self, bytes: Bytes) -> Result<Checked, Refused> {
+    /// Why the stream has to end.
+    pub async fn frame(&self, talk: Talk, bytes: Bytes) -> Result<Checked, Refused> {
         let (reply, answer) = oneshot::channel();
         let gone = Refused::Foreign("this peer is going down");
-        match self.jobs.send(Job::Frame(bytes, reply)).await {
+        match self.jobs.send(Job::Frame(talk, bytes, reply)).await {
             Ok(()) => answer.await.unwrap_or(Err(gone)),
             Err(_) => Err(gone),
         }
@@ -114,8 +114,8 @@ fn work(args: &Args, queue: &Mutex<mpsc::Receiver<Job>>) {
         let job = queue.lock().expect("a worker never panics while it waits").blocking_recv();
         match job {
             Some(Job::Gossip(message)) => gossip(args, *message),
-            Some(Job::Frame(bytes, reply)) => {
-                let checked = guarded(|| args.pinset.check().frame(&bytes));
+            Some(Job::Frame(talk, bytes, reply)) => {
+                let checked = guarded(|| args.pinset.check().frame(talk, &bytes));
                 if checked.is_err() {
                     args.counts.add("frames_refused", 1);
                 }

@@ -9,7 +9,7 @@ use super::checks::{Checks, Gossip, METRICS_TOPIC};
 use super::counts::Counts;
 use super::syncs::Syncs;
 use crate::cluster::pinset::{Outbound, Pinset};
-use crate::crdt::{Input, Notice, Sending};
+use crate::crdt::{Input, Notice, Sending, Talk};
 use crate::model::PeerId;
 use crate::swarm::calls::CallServer;
 use crate::swarm::{Event, Swarm};
@@ -34,19 +34,19 @@ pub struct Inlet {
 impl Inlet {
     /// Runs until it is stopped, or until nobody is left to hear.
     pub async fn run(self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) -> Result<(), Fatal> {
-        let sync = self.pinset.protocol();
+        let protocols = self.pinset.protocols();
         loop {
             tokio::select! { biased;
                 () = stop.cancelled() => return Ok(()),
                 event = events.recv() => match event {
-                    Some(event) => self.handle(event, &sync),
+                    Some(event) => self.handle(event, &protocols),
                     None => return Ok(()),
                 },
             }
         }
     }
 
-    fn handle(&self, event: Event, sync: &str) {
+    fn handle(&self, event: Event, protocols: &[String; 2]) {
         match event {
             Event::Connected(peer) => {
                 // A full queue means that many are new at once: the rounds of the chores meet the rest.
@@ -64,8 +64,12 @@ impl Inlet {
             Event::Gossip { topic, source, relay, token, bytes } => {
                 self.checks.gossip(Gossip { topic, source, relay, token, bytes });
             }
-            Event::Stream { peer, protocol, stream } if protocol.as_ref() == sync => self.syncs.answer(peer, stream),
-            Event::Stream { peer, stream, .. } => self.answers.accept(peer, stream),
+            Event::Stream { peer, protocol, stream } => {
+                match Talk::ALL.into_iter().find(|talk| protocols[*talk as usize] == protocol.as_ref()) {
+                    Some(talk) => self.syncs.answer(peer, talk, stream),
+                    None => self.answers.accept(peer, stream),
+                }
+            }
         }
     }
 
@@ -128,9 +132,21 @@ fn tell(notice: &Notice) {
         Notice::OtherEpoch { peer, epoch } => {
             tracing::warn!(%peer, epoch, "a peer speaks another epoch and is kept out");
         }
-        Notice::Divergence { peer } => {
-            tracing::error!(%peer, "a trusted peer has our clock and another digest: one of the two stores is damaged");
+        Notice::Divergence { peer } => tracing::error!(
+            %peer,
+            "a trusted peer has our clock and another digest, though ours is that of our rows: the two states are joined"
+        ),
+        Notice::Damaged => tracing::error!(
+            "the pinset's digest is not that of its rows: the store is damaged, and mends itself from a trusted peer's state"
+        ),
+        Notice::BadSnapshot { peer } => {
+            tracing::warn!(%peer, "a peer lent a snapshot that is not what it was said to be; it is not asked for a day");
         }
+        Notice::OwnActor { peer } => tracing::error!(
+            %peer,
+            "somebody has written under this peer's identity: does a copy of it run? This peer goes on as another writer"
+        ),
+        Notice::Joined { peer, pins } => tracing::info!(%peer, pins, "the state of another peer is joined"),
         Notice::OverRate { peer } => {
             tracing::warn!(%peer, "a peer writes faster than its rate; the rest comes by sync");
         }

@@ -1,4 +1,4 @@
-//! The shell of syncs: frames between the engine and a peer's stream, both ways.
+//! The shell of syncs and snapshots: frames between the engine and a peer's stream, both ways.
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::checks::Checks;
 use super::counts::Counts;
 use crate::cluster::pinset::Pinset;
-use crate::crdt::{Input, Sending, Session};
+use crate::crdt::{Input, Sending, Session, Talk};
 use crate::model::PeerId;
 use crate::swarm::streams::{read_frame, write_frame};
 use crate::swarm::{Stream, Swarm};
@@ -38,15 +38,15 @@ pub struct Syncs {
 
 enum Command {
     Ask(Sending),
-    Answer(PeerId, Stream),
+    Answer(PeerId, Talk, Stream),
 }
 
 /// What the actor needs.
 pub struct Args {
     /// Who opens streams.
     pub swarm: Swarm,
-    /// The engine's stream protocol.
-    pub protocol: libp2p::StreamProtocol,
+    /// The engine's stream protocols, in the order of [`Talk::ALL`].
+    pub protocols: [libp2p::StreamProtocol; 2],
     /// Who takes frames, and who answers them.
     pub pinset: Pinset,
     /// Who checks them.
@@ -58,11 +58,14 @@ pub struct Args {
 struct Actor {
     args: Arc<Args>,
     commands: mpsc::Receiver<Command>,
-    asked: BTreeMap<PeerId, mpsc::Sender<Bytes>>,
-    asks: JoinSet<PeerId>,
+    asked: BTreeMap<Key, mpsc::Sender<Bytes>>,
+    asks: JoinSet<Key>,
     answers: JoinSet<()>,
-    answering: BTreeMap<PeerId, AbortHandle>,
+    answering: BTreeMap<Key, AbortHandle>,
 }
+
+/// One stream a peer and purpose.
+type Key = (PeerId, Talk);
 
 /// Starts the actor.
 pub fn spawn(args: Args) -> (Syncs, Task) {
@@ -86,9 +89,9 @@ impl Syncs {
         }
     }
 
-    /// Takes a stream that `peer` opened to sync from us.
-    pub fn answer(&self, peer: PeerId, stream: Stream) {
-        if self.commands.try_send(Command::Answer(peer, stream)).is_err() {
+    /// Takes a stream that `peer` opened to hear from us.
+    pub fn answer(&self, peer: PeerId, talk: Talk, stream: Stream) {
+        if self.commands.try_send(Command::Answer(peer, talk, stream)).is_err() {
             tracing::warn!(%peer, "a sync was refused: too many wait");
         }
     }
@@ -103,7 +106,7 @@ impl Actor {
                 Some(ended) = self.answers.join_next(), if !self.answers.is_empty() => self.answered(&ended),
                 command = self.commands.recv() => match command {
                     Some(Command::Ask(sending)) => self.ask(sending),
-                    Some(Command::Answer(peer, stream)) => self.answer(peer, stream),
+                    Some(Command::Answer(peer, talk, stream)) => self.answer((peer, talk), stream),
                     None => break,
                 },
             }
@@ -115,28 +118,28 @@ impl Actor {
 
     fn ask(&mut self, sending: Sending) {
         match sending {
-            Sending::OpenSync { peer, hello } => {
+            Sending::Open { peer, talk, hello } => {
                 let (frames, outgoing) = mpsc::channel(FRAMES_MAX);
-                self.asked.insert(peer, frames);
-                self.asks.spawn(ask(self.args.clone(), peer, hello, outgoing));
+                self.asked.insert((peer, talk), frames);
+                self.asks.spawn(ask(self.args.clone(), (peer, talk), hello, outgoing));
             }
-            Sending::Frame { peer, bytes } => {
-                if let Some(frames) = self.asked.get(&peer)
+            Sending::Frame { peer, talk, bytes } => {
+                if let Some(frames) = self.asked.get(&(peer, talk))
                     && frames.try_send(bytes).is_err()
                 {
-                    self.asked.remove(&peer);
+                    self.asked.remove(&(peer, talk));
                 }
             }
             // The job sees its queue closed, and closes the stream.
-            Sending::CloseSync { peer } => drop(self.asked.remove(&peer)),
+            Sending::Close { peer, talk } => drop(self.asked.remove(&(peer, talk))),
             Sending::Gossip { .. } => (),
         }
     }
 
     /// Forgets a sync of ours that ended; one that was opened meanwhile has a queue which is still open.
-    fn ended(&mut self, ended: Result<PeerId, JoinError>) {
+    fn ended(&mut self, ended: Result<Key, JoinError>) {
         match ended {
-            Ok(peer) if self.asked.get(&peer).is_some_and(mpsc::Sender::is_closed) => drop(self.asked.remove(&peer)),
+            Ok(key) if self.asked.get(&key).is_some_and(mpsc::Sender::is_closed) => drop(self.asked.remove(&key)),
             Ok(_) => (),
             Err(error) => tracing::error!(%error, "a sync failed"),
         }
@@ -153,23 +156,24 @@ impl Actor {
     }
 
     /// Answers one sync a peer, its newest: who holds many open keeps nobody else from theirs.
-    fn answer(&mut self, peer: PeerId, stream: Stream) {
+    fn answer(&mut self, key: Key, stream: Stream) {
         self.answering.retain(|_, job| !job.is_finished());
-        if let Some(older) = self.answering.remove(&peer) {
+        if let Some(older) = self.answering.remove(&key) {
             self.args.counts.add("syncs_replaced", 1);
             older.abort();
         } else if self.answering.len() >= ANSWERS_MAX {
             self.args.counts.add("syncs_refused", 1);
             return;
         }
-        let job = self.answers.spawn(answer(self.args.clone(), peer, stream));
-        self.answering.insert(peer, job);
+        let job = self.answers.spawn(answer(self.args.clone(), key, stream));
+        self.answering.insert(key, job);
     }
 }
 
 /// Asks `peer` until it or the engine ends the sync; the engine is told in any case.
-async fn ask(args: Arc<Args>, peer: PeerId, hello: Bytes, mut outgoing: mpsc::Receiver<Bytes>) -> PeerId {
-    let complete = match converse(&args, peer, hello, &mut outgoing).await {
+async fn ask(args: Arc<Args>, key: Key, hello: Bytes, mut outgoing: mpsc::Receiver<Bytes>) -> Key {
+    let (peer, talk) = key;
+    let complete = match converse(&args, key, hello, &mut outgoing).await {
         Ok(()) => true,
         Err(error) => {
             tracing::debug!(%peer, %error, "a sync ended early");
@@ -178,12 +182,13 @@ async fn ask(args: Arc<Args>, peer: PeerId, hello: Bytes, mut outgoing: mpsc::Re
         }
     };
     drop(outgoing);
-    args.pinset.input(Input::SyncEnded { peer, complete }).await;
-    peer
+    args.pinset.input(Input::Ended { peer, talk, complete }).await;
+    key
 }
 
-async fn converse(args: &Args, peer: PeerId, hello: Bytes, outgoing: &mut mpsc::Receiver<Bytes>) -> Result<(), Fatal> {
-    let (mut from, mut to) = args.swarm.open(peer, args.protocol.clone()).await?.split();
+async fn converse(args: &Args, key: Key, hello: Bytes, outgoing: &mut mpsc::Receiver<Bytes>) -> Result<(), Fatal> {
+    let (peer, talk) = key;
+    let (mut from, mut to) = args.swarm.open(peer, args.protocols[talk as usize].clone()).await?.split();
     let write = async {
         write_frame(&mut to, &hello).await?;
         // The queue is closed when the engine has heard enough.
@@ -194,8 +199,8 @@ async fn converse(args: &Args, peer: PeerId, hello: Bytes, outgoing: &mut mpsc::
     };
     let read = async {
         while let Some(bytes) = read_frame(&mut from).await? {
-            let frame = args.checks.frame(bytes).await?;
-            args.pinset.input(Input::Frame { peer, frame }).await;
+            let frame = args.checks.frame(talk, bytes).await?;
+            args.pinset.input(Input::Frame { peer, talk, frame }).await;
         }
         tokio::time::sleep(LAST_FRAME_MAX).await;
         Err("the stream ended before its last frame".into())
@@ -207,15 +212,15 @@ async fn converse(args: &Args, peer: PeerId, hello: Bytes, outgoing: &mut mpsc::
 }
 
 /// Answers what `peer` asks, a short read transaction a frame; the peer's reading sets the pace.
-async fn answer(args: Arc<Args>, peer: PeerId, stream: Stream) {
-    if let Err(error) = serve(&args, peer, stream).await {
-        tracing::debug!(%peer, %error, "a sync that a peer asked for ended early");
+async fn answer(args: Arc<Args>, key: Key, stream: Stream) {
+    if let Err(error) = serve(&args, key, stream).await {
+        tracing::debug!(peer = %key.0, %error, "a sync that a peer asked for ended early");
         args.counts.add("sync_answers_failed", 1);
     }
 }
 
-async fn serve(args: &Args, peer: PeerId, mut stream: Stream) -> Result<(), Fatal> {
-    let mut session = args.pinset.sessions().session(peer);
+async fn serve(args: &Args, (peer, talk): Key, mut stream: Stream) -> Result<(), Fatal> {
+    let mut session = args.pinset.sessions().session(peer, talk);
     while !session.done() {
         let Some(frame) = read_frame(&mut stream).await? else { break };
         session.receive(&frame)?;

@@ -61,7 +61,12 @@ impl Batch {
         self.bytes += weight(&input);
         self.ops += match &input {
             Input::Checked { item: checked, .. } | Input::Frame { frame: checked, .. } => checked.ops.max(1),
-            Input::Write { .. } | Input::SyncEnded { .. } | Input::PeerSeen(_) | Input::PeerGone(_) | Input::Tick => 1,
+            Input::Write { .. }
+            | Input::Ended { .. }
+            | Input::Found(_)
+            | Input::PeerSeen(_)
+            | Input::PeerGone(_)
+            | Input::Tick => 1,
         };
         self.inputs.push(input);
     }
@@ -83,8 +88,16 @@ impl Batch {
         let before = self.inputs.len();
         self.inputs.retain(|input| !matches!(input, Input::Write { .. } | Input::Checked { .. } | Input::Frame { .. }));
         for input in &mut self.inputs {
-            if let Input::SyncEnded { complete, .. } = input {
-                *complete = false;
+            match input {
+                Input::Ended { complete, .. } => *complete = false,
+                // Without one of its parts a survey is nothing.
+                Input::Found(part) => *part = None,
+                Input::Write { .. }
+                | Input::Checked { .. }
+                | Input::Frame { .. }
+                | Input::PeerSeen(_)
+                | Input::PeerGone(_)
+                | Input::Tick => (),
             }
         }
         self.bytes = 0;
@@ -102,7 +115,8 @@ pub(super) fn weight(input: &Input) -> u64 {
     match input {
         Input::Write { op, .. } => op_bytes(op),
         Input::Checked { item: checked, .. } | Input::Frame { frame: checked, .. } => checked.weight as u64,
-        Input::SyncEnded { .. } | Input::PeerSeen(_) | Input::PeerGone(_) | Input::Tick => 0,
+        Input::Found(part) => part.as_ref().map_or(0, |part| part.weight as u64),
+        Input::Ended { .. } | Input::PeerSeen(_) | Input::PeerGone(_) | Input::Tick => 0,
     }
 }
 

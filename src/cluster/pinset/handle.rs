@@ -171,10 +171,10 @@ impl Pinset {
         self.shared.lent().topics
     }
 
-    /// The stream protocol of its syncs.
+    /// The stream protocols of the engine, in the order of [`crdt::Talk::ALL`].
     #[must_use]
-    pub fn protocol(&self) -> String {
-        self.shared.lent().protocol
+    pub fn protocols(&self) -> [String; 2] {
+        self.shared.lent().protocols
     }
 
     /// Makes the answering side of syncs; ask again for each stream, because an engine opened anew has its own.

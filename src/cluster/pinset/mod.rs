@@ -3,6 +3,7 @@ mod batch;
 mod failure;
 mod shared;
 
+mod survey;
 mod turn;
 
 mod handle;

@@ -31,14 +31,14 @@ pub struct Full;
 #[derive(Clone)]
 pub(super) struct Lent {
     pub topics: Vec<String>,
-    pub protocol: String,
+    pub protocols: [String; 2],
     pub check: Arc<dyn Check>,
     pub answer: Arc<dyn Answer>,
 }
 
 impl Lent {
     pub fn of(engine: &dyn Engine) -> Self {
-        Self { topics: engine.topics(), protocol: engine.protocol(), check: engine.check(), answer: engine.answer() }
+        Self { topics: engine.topics(), protocols: engine.protocols(), check: engine.check(), answer: engine.answer() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::crdt::{
     self, Answer, Check, Checked, Engine, Input, Now, Op, OpId, ReadRows, Refused, Rows, RowsError, Seen, Sending,
-    Session, Summary, Table, Turn, WriteError,
+    Session, Summary, Table, Talk, Turn, WriteError,
 };
 use crate::model::{Cid, PeerId, Pin, Trust, UnixMillis};
 
@@ -128,9 +128,11 @@ impl Engine for Toy {
                     let (cid, name) = *item.body.downcast::<(Cid, String)>().expect("made by merge()");
                     self.put(&cid, &name, &mut turn, rows)?;
                 }
-                Input::PeerSeen(peer) => turn.sends.push(Sending::OpenSync { peer, hello: "hello".into() }),
-                Input::SyncEnded { complete: false, .. } => turn.counts.push(("syncs_broken", 1)),
-                Input::SyncEnded { .. } | Input::Frame { .. } | Input::PeerGone(_) | Input::Tick => (),
+                Input::PeerSeen(peer) => {
+                    turn.sends.push(Sending::Open { peer, talk: Talk::Sync, hello: "hello".into() });
+                }
+                Input::Ended { complete: false, .. } => turn.counts.push(("syncs_broken", 1)),
+                Input::Ended { .. } | Input::Frame { .. } | Input::Found(_) | Input::PeerGone(_) | Input::Tick => (),
             }
         }
         if turn.news > 0 {
@@ -146,8 +148,8 @@ impl Engine for Toy {
         vec!["toy".into()]
     }
 
-    fn protocol(&self) -> String {
-        "/toy/1".into()
+    fn protocols(&self) -> [String; 2] {
+        ["/toy/1".into(), "/toy/whole/1".into()]
     }
 
     fn check(&self) -> Arc<dyn Check> {
@@ -217,13 +219,13 @@ impl Check for Nothing {
         Err(Refused::Foreign("a toy"))
     }
 
-    fn frame(&self, _bytes: &[u8]) -> Result<Checked, Refused> {
+    fn frame(&self, _talk: Talk, _bytes: &[u8]) -> Result<Checked, Refused> {
         Err(Refused::Foreign("a toy"))
     }
 }
 
 impl Answer for Nothing {
-    fn session(&self, _peer: PeerId) -> Box<dyn Session> {
+    fn session(&self, _peer: PeerId, _talk: Talk) -> Box<dyn Session> {
         unreachable!("nobody syncs with a toy")
     }
 }

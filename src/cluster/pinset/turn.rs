@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use tokio::sync::mpsc;
 
 use super::failure::Failure;
-use crate::crdt::{Engine, Input, Notice, Now, ReadRows, Rows, RowsError, Sending, Table, Turn};
+use crate::crdt::{Engine, Input, Notice, Now, ReadRows, Rows, RowsError, Sending, Table, Talk, Turn};
 use crate::model::PeerId;
 use crate::store::PinsetDb;
 
@@ -85,13 +85,13 @@ fn trim(rows: &mut dyn Rows, commit: u64) -> Result<bool, RowsError> {
 pub(super) struct Exit {
     outbound: mpsc::Sender<Outbound>,
     counts: BTreeMap<&'static str, u64>,
-    /// Peers with a sync that the engine asked for.
-    syncs: BTreeSet<PeerId>,
+    /// Streams that the engine asked for.
+    streams: BTreeSet<(PeerId, Talk)>,
 }
 
 impl Exit {
     pub const fn new(outbound: mpsc::Sender<Outbound>) -> Self {
-        Self { outbound, counts: BTreeMap::new(), syncs: BTreeSet::new() }
+        Self { outbound, counts: BTreeMap::new(), streams: BTreeSet::new() }
     }
 
     pub fn count(&mut self, name: &'static str, n: u64) {
@@ -100,22 +100,22 @@ impl Exit {
         }
     }
 
-    /// Sends what a turn asked for; returns the peers whose sync cannot go on, because a frame of it was dropped.
-    pub fn send(&mut self, sends: Vec<Sending>, notices: Vec<Notice>) -> BTreeSet<PeerId> {
+    /// Sends what a turn asked for; returns the streams that cannot go on, because a frame of theirs was dropped.
+    pub fn send(&mut self, sends: Vec<Sending>, notices: Vec<Notice>) -> BTreeSet<(PeerId, Talk)> {
         let mut broken = BTreeSet::new();
         for sending in sends {
-            let sync = match &sending {
-                Sending::OpenSync { peer, .. } | Sending::Frame { peer, .. } => Some(*peer),
-                Sending::CloseSync { .. } | Sending::Gossip { .. } => None,
+            let stream = match &sending {
+                Sending::Open { peer, talk, .. } | Sending::Frame { peer, talk, .. } => Some((*peer, *talk)),
+                Sending::Close { .. } | Sending::Gossip { .. } => None,
             };
             match &sending {
-                Sending::OpenSync { peer, .. } => drop(self.syncs.insert(*peer)),
-                Sending::CloseSync { peer } => drop(self.syncs.remove(peer)),
+                Sending::Open { peer, talk, .. } => drop(self.streams.insert((*peer, *talk))),
+                Sending::Close { peer, talk } => drop(self.streams.remove(&(*peer, *talk))),
                 Sending::Frame { .. } | Sending::Gossip { .. } => (),
             }
             if self.outbound.try_send(Outbound::Sending(sending)).is_err() {
                 self.count("pinset_sends_dropped", 1);
-                broken.extend(sync);
+                broken.extend(stream);
             }
         }
         for notice in notices {
@@ -127,15 +127,15 @@ impl Exit {
         broken
     }
 
-    /// A sync ended at the other side.
-    pub fn sync_ended(&mut self, peer: &PeerId) {
-        self.syncs.remove(peer);
+    /// A stream ended at the other side.
+    pub fn ended(&mut self, peer: PeerId, talk: Talk) {
+        self.streams.remove(&(peer, talk));
     }
 
-    /// Closes every sync: the engine that asked for them is gone.
-    pub fn close_syncs(&mut self) {
-        let syncs = std::mem::take(&mut self.syncs);
-        self.send(syncs.into_iter().map(|peer| Sending::CloseSync { peer }).collect(), Vec::new());
+    /// Closes every stream: the engine that asked for them is gone.
+    pub fn close_all(&mut self) {
+        let streams = std::mem::take(&mut self.streams);
+        self.send(streams.into_iter().map(|(peer, talk)| Sending::Close { peer, talk }).collect(), Vec::new());
     }
 
     fn send_counts(&mut self) {

@@ -12,6 +12,7 @@ use super::batch::{Batch, Command, weight};
 use super::failure::Failure;
 use super::handle::Pinset;
 use super::shared::{Shared, Slot, State};
+use super::survey::Surveying;
 use super::turn::{Committed, Exit, Outbound, commit, last_news};
 use crate::cluster::Error;
 use crate::crdt::{self, Engine, Input, Now, Rows, RowsError};
@@ -152,6 +153,7 @@ struct Actor {
     peers: BTreeSet<PeerId>,
     /// Inputs of the next turn that nobody sent.
     own: Vec<Input>,
+    surveying: Option<Surveying>,
     trimmed: u64,
     /// Whether the disk had too little space when something was last to be written.
     is_full: bool,
@@ -179,6 +181,7 @@ impl Actor {
             trust: None,
             peers: BTreeSet::new(),
             own: Vec::new(),
+            surveying: None,
             trimmed: 0,
             is_full: false,
         }
@@ -192,10 +195,15 @@ impl Actor {
                     Some(command) => Some(command),
                     None => break,
                 },
+                part = Surveying::next(&mut self.surveying) => {
+                    self.own.push(Input::Found(part));
+                    None
+                }
                 () = task::sleep_until(self.due) => None,
             };
             self.step(first);
         }
+        drop(self.surveying.take());
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             self.step(Some(command));
@@ -260,8 +268,8 @@ impl Actor {
         match input {
             Input::PeerSeen(peer) => drop(self.peers.insert(*peer)),
             Input::PeerGone(peer) => drop(self.peers.remove(peer)),
-            Input::SyncEnded { peer, .. } => self.exit.sync_ended(peer),
-            Input::Write { .. } | Input::Checked { .. } | Input::Frame { .. } | Input::Tick => (),
+            Input::Ended { peer, talk, .. } => self.exit.ended(*peer, *talk),
+            Input::Write { .. } | Input::Checked { .. } | Input::Frame { .. } | Input::Found(_) | Input::Tick => (),
         }
     }
 
@@ -313,14 +321,19 @@ impl Actor {
             let slot = self.shared.slot();
             let Slot::Open { db, .. } = &*slot else { unreachable!("an engine has its store") };
             let off = (trim && worked_off > self.trimmed).then_some(worked_off);
-            let done = commit(db, engine.as_mut(), inputs, now, off)?;
+            let mut done = commit(db, engine.as_mut(), inputs, now, off)?;
+            // Nobody else writes: these are the rows of that commit.
+            let survey = done.turn.survey.take().map(|survey| Surveying::begin(survey, db.freeze()?)).transpose()?;
             let awaited = !done.turn.answers.is_empty() || done.turn.news > 0;
             if let Some(hook) = self.args.after_commit.as_ref().filter(|_| awaited) {
                 hook();
             }
-            Ok((done, engine.summary()))
+            Ok((done, survey, engine.summary()))
         });
-        let (done, summary) = done?;
+        let (done, survey, summary) = done?;
+        if survey.is_some() {
+            self.surveying = survey;
+        }
         if trim && done.trimmed {
             self.trimmed = worked_off;
         }
@@ -355,7 +368,8 @@ impl Actor {
         }
         let broken = self.exit.send(turn.sends, turn.notices);
         if !broken.is_empty() {
-            self.own.extend(broken.into_iter().map(|peer| Input::SyncEnded { peer, complete: false }));
+            let ended = |(peer, talk)| Input::Ended { peer, talk, complete: false };
+            self.own.extend(broken.into_iter().map(ended));
             self.soon();
         }
     }
@@ -372,7 +386,8 @@ impl Actor {
             tracing::error!("while the engine was dropped: {again}");
         }
         self.exit.count("pinset_failures", 1);
-        self.exit.close_syncs();
+        self.exit.close_all();
+        drop(self.surveying.take());
         self.wait_to_reopen(error);
     }
 

@@ -282,10 +282,10 @@ async fn an_engine_opened_anew_hears_of_peers_and_trust() {
     bench.pinset.set_trust(Trust::Everyone).await.unwrap();
     bench.pinset.offer(Input::PeerSeen(PeerId::random())).unwrap();
     bench.pinset.offer(Input::PeerSeen(peer)).unwrap();
-    let opened = |out: &Outbound| matches!(out, Outbound::Sending(Sending::OpenSync { peer: to, .. }) if *to == peer);
+    let opened = |out: &Outbound| matches!(out, Outbound::Sending(Sending::Open { peer: to, .. }) if *to == peer);
     bench.outbound(opened).await;
     assert!(bench.put(1, toy::FAIL).await.is_err());
-    let closed = |out: &Outbound| matches!(out, Outbound::Sending(Sending::CloseSync { peer: to }) if *to == peer);
+    let closed = |out: &Outbound| matches!(out, Outbound::Sending(Sending::Close { peer: to, .. }) if *to == peer);
     bench.outbound(closed).await;
     bench.outbound(opened).await;
     assert!(bench.pinset.summary().borrow().in_sync, "the toy shows its trust there");

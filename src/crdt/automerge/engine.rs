@@ -3,24 +3,32 @@ use std::sync::Arc;
 
 use libp2p::identity::Keypair;
 
-use super::formats::clock::{Actor, SUFFIX};
+use super::formats::clock::{Actor, COUNTER_MAX, SUFFIX};
 use super::formats::heartbeat::Heartbeat;
+use super::formats::snapshot::frame;
+use super::heal;
 use super::merge::Merge;
+use super::snapshot::builds::{self, Builds, Outcome};
+use super::snapshot::fetch::{Fetch, Heal};
+use super::snapshot::lend::Lends;
 use super::sync::beats::Beats;
 use super::sync::check::{Body, CHANGES_TOPIC, Checker, HEARTBEATS_TOPIC};
 use super::sync::pull::Pulls;
 use super::sync::serve::Server;
+use super::tables::join::{self, Believed};
 use super::tables::pending::{self, Pending};
 use super::tables::stage::Stage;
 use super::tables::state::{OpenError, State};
+use super::tables::view::View;
 use super::writer::Author;
 use crate::crdt::{
-    Answer, Check, Checked, Engine, Input, Notice, Now, Op, Rows, RowsError, Seen, Sending, Summary, Ticket, Turn,
+    Answer, Check, Checked, Engine, Input, Notice, Now, Op, Part, Rows, RowsError, Seen, Sending, Summary, Talk,
+    Ticket, Turn,
 };
 use crate::model::{PeerId, Trust, UnixMillis};
 
-/// The stream protocol of syncs.
-const PROTOCOL: &str = "/ipfs-cluster/automerge/sync/1";
+/// The stream protocol of syncs, and that of snapshots.
+const PROTOCOLS: [&str; 2] = ["/ipfs-cluster/automerge/sync/1", "/ipfs-cluster/automerge/snapshot/1"];
 
 /// What an engine is opened with.
 pub struct EngineArgs {
@@ -36,13 +44,35 @@ pub struct EngineArgs {
     pub actor_suffix: [u8; SUFFIX],
     /// When this process started: it orders heartbeats of one peer.
     pub started: UnixMillis,
-    /// Changes that wait in memory at most.
-    pub pending_max: usize,
+    /// What is bounded.
+    pub limits: Limits,
 }
 
-impl EngineArgs {
-    /// Bound of [`EngineArgs::pending_max`] in the daemon.
-    pub const PENDING_MAX: usize = pending::PENDING_MAX;
+/// The bounds of an engine that tests have smaller.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Changes that wait in memory at most.
+    pub pending_max: usize,
+    /// Bytes that the log may have before a snapshot is made and older log dropped; half of the pinset's bytes, if more.
+    pub log_bytes: u64,
+    /// The first counter of ops that is not written any more: the end of the epoch.
+    pub counter_end: u32,
+    /// Keys that one transaction joins at most.
+    pub join_keys: usize,
+    /// Rows of a frame of a snapshot that we make, at most; all peers cut alike.
+    pub frame_rows: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pending_max: pending::PENDING_MAX,
+            log_bytes: builds::LOG_BYTES,
+            counter_end: COUNTER_MAX,
+            join_keys: join::KEYS_MAX,
+            frame_rows: frame::ENTRIES_MAX,
+        }
+    }
 }
 
 /// Opens the engine over `rows`; empty ones become its own.
@@ -50,15 +80,36 @@ impl EngineArgs {
 /// # Errors
 /// [`OpenError`]: another engine's rows, another epoch's, a newer format, or damaged ones.
 pub fn open(args: EngineArgs, rows: &mut dyn Rows) -> Result<Box<dyn Engine>, OpenError> {
-    let EngineArgs { keypair, epoch, cluster_name, trust, actor_suffix, started, pending_max } = args;
+    let EngineArgs { keypair, epoch, cluster_name, trust, actor_suffix, started, limits } = args;
     let state = State::open(epoch, rows)?;
     let waiting = Stage::open(&*rows)?;
     let own = keypair.public().to_peer_id();
-    let author = Author { keypair, actor: Actor::new(own, actor_suffix), epoch, cluster_name };
-    let mut merge = Merge::new(own, trust, state, waiting, Pending::new(pending_max));
+    let join_keys = limits.join_keys;
+    let mut merge = Merge::new(own, trust, state, waiting, Pending::new(limits.pending_max));
+    let (beats, pulls, builds) =
+        (Beats::new(started), Pulls::new(epoch), Builds::new(limits.log_bytes, limits.frame_rows));
+    let fetch = Fetch::open(epoch, cluster_name.clone(), &merge, rows)?;
+    let is_healing = heal::is_due(rows)?;
+    let (actor, counter_end, wall) = (Actor::new(own, actor_suffix), limits.counter_end, started);
+    let author = Author { keypair, actor, epoch, cluster_name, counter_end, wall };
     let summary = summary(&mut merge, true);
-    let (beats, pulls) = (Beats::new(started), Pulls::new(epoch));
-    Ok(Box::new(AutomergeEngine { own, author, merge, beats, pulls, summary }))
+    let lends = Lends::new(builds.wished());
+    let engine = AutomergeEngine {
+        own,
+        author,
+        merge,
+        beats,
+        pulls,
+        builds,
+        fetch,
+        lends,
+        whole: None,
+        join_keys,
+        is_healing,
+        has_work: true,
+        summary,
+    };
+    Ok(Box::new(engine))
 }
 
 struct AutomergeEngine {
@@ -67,6 +118,15 @@ struct AutomergeEngine {
     merge: Merge,
     beats: Beats,
     pulls: Pulls,
+    builds: Builds,
+    fetch: Fetch,
+    lends: Lends,
+    /// A snapshot that is to be joined.
+    whole: Option<Believed>,
+    join_keys: usize,
+    is_healing: bool,
+    /// Whether a turn has something to do that no input brings.
+    has_work: bool,
     summary: Summary,
 }
 
@@ -77,19 +137,26 @@ impl Engine for AutomergeEngine {
     fn turn(&mut self, inputs: Vec<Input>, now: Now, rows: &mut dyn Rows) -> Result<Turn, RowsError> {
         let mut turn = Turn::default();
         let mut wishes = Wishes::new();
+        self.author.wall = now.wall;
         for input in inputs {
             self.input(input, now, rows, &mut turn, &mut wishes)?;
         }
         self.merge.settle(rows)?;
         self.author.write(wishes, &mut self.merge, rows, &mut turn)?;
+        self.has_work = self.work(now, rows, &mut turn)?;
         self.merge.settle(rows)?;
         if self.merge.state.has_moved() {
             self.beats.moved(now);
         }
         turn.news = self.merge.state.flush(now.wall, rows)?;
-        self.pulls.advance(&self.beats, &mut self.merge, now, &mut turn.sends);
-        if let Some(bytes) = self.beats.own(&self.author, &mut self.merge.state, now) {
-            turn.sends.push(Sending::Gossip { topic: HEARTBEATS_TOPIC, bytes: bytes.into() });
+        self.survey(now, rows, &mut turn)?;
+        self.fetch.advance(&self.merge, now, &mut turn.sends);
+        if !self.fetch.is_busy() && self.merge.state.joining.is_none() {
+            self.pulls.advance(&self.beats, &mut self.merge, now, &mut turn.sends);
+        }
+        if self.beats.is_due(now) {
+            let heartbeat = self.beats.own(&self.author, &mut self.merge.state, now);
+            turn.sends.push(Sending::Gossip { topic: HEARTBEATS_TOPIC, bytes: heartbeat.encode().into() });
         }
         let told = std::mem::take(&mut self.merge.told);
         turn.notices.extend(told.notices);
@@ -108,8 +175,8 @@ impl Engine for AutomergeEngine {
         topics
     }
 
-    fn protocol(&self) -> String {
-        PROTOCOL.to_owned()
+    fn protocols(&self) -> [String; 2] {
+        PROTOCOLS.map(ToOwned::to_owned)
     }
 
     fn check(&self) -> Arc<dyn Check> {
@@ -118,7 +185,7 @@ impl Engine for AutomergeEngine {
     }
 
     fn answer(&self) -> Arc<dyn Answer> {
-        Arc::new(Server { own: self.own, epoch: self.author.epoch })
+        Arc::new(Server { own: self.own, epoch: self.author.epoch, lends: self.lends.clone() })
     }
 
     fn summary(&self) -> Summary {
@@ -143,18 +210,19 @@ impl AutomergeEngine {
         match input {
             Input::Write { ticket, op, seen } => wishes.push((ticket, op, seen)),
             Input::Checked { from: _, item } => self.gossip(item, now, rows)?,
-            Input::Frame { peer, frame } => {
-                if let Some(Body::Frame(answer)) = body(frame) {
-                    self.pulls.frame(peer, answer, &mut self.merge, (now, rows), &mut turn.sends)?;
-                }
-            }
-            Input::SyncEnded { peer, complete } => self.pulls.ended(&peer, complete),
+            Input::Frame { peer, talk: _, frame } => self.frame(peer, frame, now, rows, turn)?,
+            Input::Ended { peer, talk: Talk::Sync, complete } => self.pulls.ended(&peer, complete),
+            Input::Ended { peer, talk: Talk::Snapshot, complete: _ } => self.fetch.ended(&peer, now),
             Input::PeerSeen(peer) => {
                 self.pulls.seen(peer);
                 self.pulls.consider(peer);
                 self.beats.hurry();
             }
-            Input::PeerGone(peer) => self.pulls.gone(&peer),
+            Input::PeerGone(peer) => {
+                self.pulls.gone(&peer);
+                self.fetch.gone(&peer, now);
+            }
+            Input::Found(part) => self.found(part, now, rows)?,
             Input::Tick => (),
         }
         Ok(())
@@ -164,7 +232,32 @@ impl AutomergeEngine {
         match body(item) {
             Some(Body::Change(change)) => self.merge.receive(*change, false, rows),
             Some(Body::Heartbeat(heartbeat)) => self.heartbeat(&heartbeat, now, rows),
-            Some(Body::Frame(_)) | None => Ok(()),
+            Some(Body::Frame(_) | Body::Lent(..)) | None => Ok(()),
+        }
+    }
+
+    fn frame(
+        &mut self,
+        peer: PeerId,
+        frame: Checked,
+        now: Now,
+        rows: &mut dyn Rows,
+        turn: &mut Turn,
+    ) -> Result<(), RowsError> {
+        match body(frame) {
+            Some(Body::Frame(answer)) => {
+                let reach = self.pulls.frame(peer, answer, &mut self.merge, (now, rows), &mut turn.sends)?;
+                if let Some((offers, must)) = reach
+                    && self.fetch.offer(peer, &offers, must, &self.merge, now)
+                {
+                    self.pulls.pause(&mut turn.sends);
+                }
+                Ok(())
+            }
+            Some(Body::Lent(lent, hash)) => {
+                self.fetch.lent(peer, (lent, hash), &mut self.merge, (now, rows), &mut turn.sends)
+            }
+            Some(Body::Change(_) | Body::Heartbeat(_)) | None => Ok(()),
         }
     }
 
@@ -180,15 +273,117 @@ impl AutomergeEngine {
         self.pulls.consider(peer);
         if self.merge.trusts(&peer) {
             self.merge.attest(&heartbeat.heads, rows)?;
+            self.builds.hear(heartbeat, &mut self.merge, rows)?;
             if self.beats.diverges(heartbeat, &mut self.merge.state) {
-                self.merge.told.notices.push(Notice::Divergence { peer });
+                self.diverged(peer, now);
             }
         }
         Ok(())
     }
 
+    /// A peer that we trust has our clock and another digest. After a fork that is how two branches show, and a join of
+    /// states heals it; else we count our own rows first, for a store that is damaged must not be believed. No damaged state
+    /// is ever joined: who copies it finds that it is not what it attests.
+    fn diverged(&mut self, peer: PeerId, now: Now) {
+        if self.merge.state.clock.is_forked() {
+            self.fetch.heal(Heal { peer, is_repair: false }, now);
+        } else {
+            self.builds.doubt(peer, now);
+        }
+    }
+
+    fn found(&mut self, part: Option<Part>, now: Now, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        let found = part.and_then(|part| part.body.downcast().ok()).map(|found| *found);
+        match self.builds.found(found, self.author.epoch, &mut self.merge.state, now, rows)? {
+            // Both are sound and yet not the same: what a fork left that nobody can prove any more.
+            Outcome::Made(Some(peer)) => {
+                self.merge.told.notices.push(Notice::Divergence { peer });
+                self.fetch.heal(Heal { peer, is_repair: false }, now);
+            }
+            Outcome::Damaged(peer) => {
+                self.merge.told.notices.push(Notice::Damaged);
+                if let Some(peer) = peer {
+                    self.fetch.heal(Heal { peer, is_repair: true }, now);
+                }
+            }
+            Outcome::Made(None) | Outcome::Nothing => (),
+        }
+        Ok(())
+    }
+
+    /// Does one step of what takes many transactions; returns whether there is more to do.
+    fn work(&mut self, now: Now, rows: &mut dyn Rows, turn: &mut Turn) -> Result<bool, RowsError> {
+        if self.merge.state.joining.is_some() {
+            return self.join(now, rows).map(|()| true);
+        }
+        if self.is_healing {
+            self.is_healing = heal::step(&mut self.author, &mut self.merge, rows, turn)?;
+            return Ok(true);
+        }
+        if let Some(whole) = self.whole.take() {
+            self.begin_join(whole, rows)?;
+            return Ok(true);
+        }
+        let copies = self.fetch.copies();
+        self.whole = self.fetch.step(&mut self.merge, now, rows)?;
+        let state = &mut self.merge.state;
+        let mut more = self.whole.is_some() || self.fetch.has_work();
+        more |= !copies && state.shelf.collect(rows)?;
+        more |= self.builds.drop_log(state, rows)?;
+        Ok(more)
+    }
+
+    /// Begins to join a snapshot; if it has more of this start of ours than we wrote, what we hold is put again first.
+    fn begin_join(&mut self, whole: Believed, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        let own = &self.author.actor;
+        let ours = self.merge.state.clock.row(own).map_or(0, |row| row.seq);
+        let group = whole.core.groups.iter().find(|group| group.peer == self.own);
+        let claimed = group.and_then(|group| group.rows.iter().find(|row| row.suffix == own.suffix()));
+        if claimed.is_some_and(|row| row.row.seq > ours) {
+            let peer = self.fetch.giver().unwrap_or(self.own);
+            self.merge.told.notices.push(Notice::OwnActor { peer });
+            heal::begin(&mut self.author, &mut self.merge, rows)?;
+            (self.is_healing, self.whole) = (true, Some(whole));
+            return Ok(());
+        }
+        for [a, b] in whole.proofs.clone() {
+            self.merge.check_fork(a, b, rows)?;
+        }
+        self.merge.count("joins", 1);
+        join::begin(whole, &mut self.merge.state, rows)
+    }
+
+    fn join(&mut self, now: Now, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        let state = &mut self.merge.state;
+        let Some(joined) = join::step(self.join_keys, state, rows)? else { return Ok(()) };
+        let served = builds::served(&joined, now.wall);
+        state.shelf.serve_incoming(served, rows)?;
+        let peer = self.fetch.giver().unwrap_or(self.own);
+        self.merge.told.notices.push(Notice::Joined { peer, pins: joined.core.pins });
+        self.merge.enforce_forks(rows)?;
+        self.merge.judge_again();
+        self.pulls.rejudge();
+        self.beats.hurry();
+        Ok(())
+    }
+
+    /// Copies the state of this turn, when it is time to.
+    fn survey(&mut self, now: Now, rows: &mut dyn Rows, turn: &mut Turn) -> Result<(), RowsError> {
+        if self.builds.is_time(self.own, &mut self.merge, now, rows)? {
+            let own = self.beats.own(&self.author, &mut self.merge.state, now);
+            let copying = self.builds.begin(&own, &mut self.merge, now, rows)?;
+            turn.survey = Some(Box::new(copying));
+            turn.sends.push(Sending::Gossip { topic: HEARTBEATS_TOPIC, bytes: own.encode().into() });
+        }
+        Ok(())
+    }
+
     fn tick_at(&self, now: Now) -> UnixMillis {
-        let due = self.pulls.due().map_or(self.beats.due(), |due| due.min(self.beats.due()));
+        if self.has_work {
+            return now.wall;
+        }
+        let dues = [Some(self.beats.due()), self.pulls.due(), self.fetch.due(), self.builds.due()];
+        let due = dues.into_iter().flatten().min().unwrap_or(u64::MAX);
         let wait = i64::try_from(due.saturating_sub(now.mono)).unwrap_or(i64::MAX);
         UnixMillis(now.wall.0.saturating_add(wait))
     }
@@ -199,13 +394,18 @@ fn body(checked: Checked) -> Option<Body> {
 }
 
 fn summary(merge: &mut Merge, in_sync: bool) -> Summary {
+    let state = &mut merge.state;
     Summary {
-        entries: merge.state.counters.pins,
-        clock_hash: merge.state.clock_hash(),
-        digest_hash: merge.state.digest_hash(),
+        entries: state.counters.pins,
+        clock_hash: state.clock_hash(),
+        digest_hash: state.digest_told(),
         pending: merge.pending.len(),
         staged: merge.stage.len(),
         in_sync,
+        joining: state.joining.is_some(),
+        log_bytes: state.counters.log_bytes,
+        forks: state.clock.forks().count(),
+        snapshot: state.shelf.served().map(|served| served.made),
     }
 }
 

@@ -14,7 +14,7 @@ fn args(n: u8, start: u8) -> EngineArgs {
         trust: Trust::Everyone,
         actor_suffix: [start; SUFFIX],
         started: UnixMillis(i64::from(start)),
-        pending_max: EngineArgs::PENDING_MAX,
+        limits: Limits::default(),
     }
 }
 

@@ -2,18 +2,31 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::admit::{Ready, dep_is_met, pred_is_met, ready};
-use super::formats::clock::{Actor, Dep};
+use super::formats::clock::{Actor, Dep, Fork, NO_HASH};
 use super::formats::envelope::{Envelope, Header, Signed};
 use super::tables::pending::{Id, Pending, id};
 use super::tables::stage::Stage;
 use super::tables::state::State;
 use super::tables::view::{Ahead, Need, View};
-use super::tables::{fork, log, opset};
+use super::tables::{log, opset};
 use crate::crdt::{Notice, Rows, RowsError, Table};
 use crate::model::{PeerId, Trust};
 
 /// Actors whose changes trusted heartbeats vouch for and that are not applied yet; what is more comes by sync.
 const ATTESTED_MAX: usize = 4096;
+
+/// Changes that wait at a barrier at most: a minute of a busy cluster. One more lifts it.
+const BARRIER_MAX: usize = 2048;
+
+/// Bytes of them at most.
+const BARRIER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Changes that wait until the state is one that a trusted peer attests, and whether each is vouched for.
+#[derive(Default)]
+struct Barrier {
+    held: Vec<(Signed, bool)>,
+    bytes: usize,
+}
 
 /// What a turn has to tell.
 #[derive(Default)]
@@ -36,6 +49,7 @@ pub struct Merge {
     pub told: News,
     own: PeerId,
     trust: Trust,
+    barrier: Option<Barrier>,
     attested: BTreeMap<Actor, u32>,
     woken: BTreeSet<Actor>,
     rejudge: bool,
@@ -53,7 +67,8 @@ impl Merge {
     /// Begins with what the tables hold.
     pub fn new(own: PeerId, trust: Trust, state: State, waiting: Stage, pending: Pending) -> Self {
         let (attested, woken) = (BTreeMap::new(), BTreeSet::new());
-        Self { state, pending, stage: waiting, told: News::default(), own, trust, attested, woken, rejudge: true }
+        let (told, barrier) = (News::default(), None);
+        Self { state, pending, stage: waiting, told, own, trust, barrier, attested, woken, rejudge: true }
     }
 
     /// Returns whether changes of `peer` count.
@@ -83,8 +98,64 @@ impl Merge {
     /// # Errors
     /// [`RowsError`].
     pub fn receive(&mut self, change: Signed, vouched: bool, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        if let Some(barrier) = &mut self.barrier {
+            barrier.bytes += change.weight();
+            barrier.held.push((change, vouched));
+            let fits = barrier.held.len() < BARRIER_MAX && barrier.bytes < BARRIER_BYTES_MAX;
+            return if fits { Ok(()) } else { self.lift_barrier(rows) };
+        }
         self.offer(change, vouched, true, rows)?;
         self.drain(rows)
+    }
+
+    /// From now on changes wait, until the state is one that a trusted peer attests.
+    pub fn raise_barrier(&mut self) {
+        self.barrier.get_or_insert_default();
+    }
+
+    /// Returns whether changes wait at a barrier.
+    pub const fn has_barrier(&self) -> bool {
+        self.barrier.is_some()
+    }
+
+    /// Takes everything that waits at the barrier.
+    ///
+    /// # Errors
+    /// [`RowsError`].
+    pub fn lift_barrier(&mut self, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        let Barrier { held, .. } = self.barrier.take().unwrap_or_default();
+        held.into_iter().try_for_each(|(change, vouched)| self.receive(change, vouched, rows))
+    }
+
+    /// Takes of what waits at the barrier what these heads have seen: all of a state that names them.
+    ///
+    /// # Errors
+    /// [`RowsError`].
+    pub fn pass_barrier(&mut self, heads: &[Dep], rows: &mut dyn Rows) -> Result<(), RowsError> {
+        let Some(Barrier { held, .. }) = self.barrier.take() else { return Ok(()) };
+        let mut seen: BTreeMap<Actor, u32> = heads.iter().map(|head| (head.actor.clone(), head.seq)).collect();
+        loop {
+            let before = seen.clone();
+            for (Signed { header, deps, .. }, _) in &held {
+                if seen.get(&header.actor).is_some_and(|seq| header.seq <= *seq) {
+                    for dep in deps {
+                        let seq = seen.entry(dep.actor.clone()).or_default();
+                        *seq = dep.seq.max(*seq);
+                    }
+                }
+            }
+            if seen == before {
+                break;
+            }
+        }
+        let is_seen = |change: &Signed| seen.get(&change.header.actor).is_some_and(|seq| change.header.seq <= *seq);
+        let (passes, stays): (Vec<_>, Vec<_>) = held.into_iter().partition(|(change, _)| is_seen(change));
+        for (change, vouched) in passes {
+            self.receive(change, vouched, rows)?;
+        }
+        let bytes = stays.iter().map(|(change, _)| change.weight()).sum();
+        self.barrier = Some(Barrier { held: stays, bytes });
+        Ok(())
     }
 
     /// Takes what a trusted peer attests to hold: staged changes at or below these heads count from now on.
@@ -92,7 +163,7 @@ impl Merge {
     /// # Errors
     /// [`RowsError`].
     pub fn attest(&mut self, heads: &[Dep], rows: &mut dyn Rows) -> Result<(), RowsError> {
-        for head in heads {
+        for head in heads.iter().filter(|head| head.hash != NO_HASH) {
             if self.state.clock.row(&head.actor).is_some_and(|row| row.seq >= head.seq) {
                 continue;
             }
@@ -107,6 +178,27 @@ impl Merge {
             }
         }
         self.drain(rows)
+    }
+
+    /// A fork point of `actor` is in force from now on: what stood on its branches is judged again.
+    ///
+    /// # Errors
+    /// [`RowsError`].
+    pub fn cut_off(&mut self, actor: &Actor, fork: Fork, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        self.state.learn_fork(actor, fork);
+        if let Some(number) = self.state.numbers.find(actor) {
+            log::drop_branch(number, fork.s, &mut self.state.counters, rows)?;
+        }
+        self.pending.drop_from(actor, fork.s);
+        self.stage.drop_from(actor, fork.s, rows)?;
+        self.attested.remove(actor);
+        self.woken.insert(actor.clone());
+        Ok(())
+    }
+
+    /// What waits is judged again by the next [`Merge::settle`]: a joined state moved the clock.
+    pub const fn judge_again(&mut self) {
+        self.rejudge = true;
     }
 
     /// Judges again what waits, where that may have a new outcome.
@@ -171,7 +263,11 @@ impl Merge {
     fn compare(&mut self, header: &Header, rows: &mut dyn Rows) -> Result<(), RowsError> {
         let row = self.state.clock.row(&header.actor).copied().unwrap_or_default();
         if row.seq == header.seq {
-            return if row.tip == header.change_hash { Ok(()) } else { self.compare_with_tip(header, rows) };
+            return if row.tip == header.change_hash || row.tip == NO_HASH {
+                Ok(())
+            } else {
+                self.compare_with_tip(header, rows)
+            };
         }
         let Some(number) = self.state.numbers.find(&header.actor) else { return Ok(()) };
         let Some(logged) = log::read(number, header.seq, rows)? else { return Ok(()) };
@@ -188,29 +284,6 @@ impl Merge {
         }
     }
 
-    /// Keeps two headers of one actor as a proof, when they are one, and says so once.
-    ///
-    /// # Errors
-    /// [`RowsError`].
-    pub fn check_fork(&mut self, a: Header, b: Header, rows: &mut dyn Rows) -> Result<(), RowsError> {
-        let Some(point) = fork::proven(&a, &b) else { return Ok(()) };
-        let actor = a.actor.clone();
-        if !self.trusts(&actor.peer()) && self.state.clock.row(&actor).is_none() {
-            // It costs a stranger nothing to sign two of any number of actors.
-            self.count("forks_of_strangers", 1);
-            return Ok(());
-        }
-        let known = rows.get(Table::Forked, actor.as_bytes())?;
-        let is_older = |row: &Vec<u8>| fork::point(row).is_some_and(|known| known <= point);
-        if known.as_ref().is_some_and(|row| is_older(row) || fork::is_in_force(row)) {
-            return Ok(());
-        }
-        rows.put(Table::Forked, actor.as_bytes(), &fork::seen_row(point, &[a, b]))?;
-        self.count("forks_seen", 1);
-        self.told.notices.push(Notice::Fork { peer: actor.peer(), seq: point.s });
-        Ok(())
-    }
-
     /// Applies a change that is ready.
     ///
     /// # Errors
@@ -219,9 +292,8 @@ impl Merge {
         debug_assert_eq!(ready(change, &self.state.clock), Ready::Yes, "only what is ready is applied");
         let Header { actor, seq, .. } = &change.header;
         opset::apply(change, &mut self.state, rows)?;
-        self.state.counters.applied += 1;
         let number = self.state.number(actor, rows)?;
-        log::append(change, number, self.state.counters.applied, rows)?;
+        log::append(change, number, &mut self.state.counters, rows)?;
         self.state.advance(change);
         // What waited in its place is the same change, or the other half of a fork.
         let waited = self.pending.remove(&id(change));

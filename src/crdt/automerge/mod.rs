@@ -3,9 +3,12 @@ mod formats;
 mod tables;
 
 mod admit;
+mod forks;
+mod heal;
 mod merge;
 mod writer;
 
+mod snapshot;
 mod sync;
 
 mod audit;
@@ -14,7 +17,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{Audit, audit};
-pub use engine::{EngineArgs, open};
+pub use audit::{Audit, audit, audit_against};
+pub use engine::{EngineArgs, Limits, open};
 pub use reader::Reader;
 pub use tables::state::OpenError;

@@ -2,7 +2,7 @@
 use std::ops::ControlFlow;
 
 use super::formats::model::{self, Key};
-use super::tables::opset::{self, Entry};
+use super::tables::entries::{self, Entry};
 use super::tables::state::actor_of;
 use crate::crdt::{OpId, Pinset, ReadRows, RowsError, Table};
 use crate::model::{Cid, Pin, UnixMillis};
@@ -59,7 +59,7 @@ impl Pinset for Reader {
         limit: usize,
         rows: &dyn ReadRows,
     ) -> Result<(Vec<Pin>, Option<Vec<u8>>), RowsError> {
-        let (start, end) = (after.map_or(Vec::new(), |after| [after, &[0]].concat()), opset::moment_bytes(before));
+        let (start, end) = (after.map_or(Vec::new(), |after| [after, &[0]].concat()), entries::moment_bytes(before));
         let (mut keys, mut seen, mut last) = (Vec::new(), 0, None);
         if *start < end[..] {
             rows.scan(Table::ByExpiry, &start..&end[..], &mut |key, _| {
@@ -84,11 +84,11 @@ fn parse(key: &[u8]) -> Option<Key> {
 
 fn winner(key: &Key, rows: &dyn ReadRows) -> Result<Option<(Pin, Entry)>, RowsError> {
     let Some(row) = rows.get(Table::Pins, key.as_bytes())? else { return Ok(None) };
-    let entry = opset::winner(&row)?;
+    let entry = entries::winner(&row)?;
     Ok(model::pin(key, &entry.record).ok().map(|pin| (pin, entry)))
 }
 
 fn pin_of(key: &[u8], row: &[u8]) -> Result<Option<Pin>, RowsError> {
     let key = parse(key).ok_or(RowsError::Damaged { table: Table::Pins, what: "key" })?;
-    Ok(model::pin(&key, &opset::winner(row)?.record).ok())
+    Ok(model::pin(&key, &entries::winner(row)?.record).ok())
 }

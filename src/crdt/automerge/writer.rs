@@ -6,14 +6,15 @@ use libp2p::identity::Keypair;
 
 use super::admit::{Ready, ready};
 use super::formats::change::{self, Budget, ChangeOp, Draft, PREDS_MAX};
-use super::formats::clock::{Actor, COUNTER_MAX, Dep, SUFFIX};
+use super::formats::clock::{Actor, Dep, SUFFIX};
 use super::formats::envelope::{self, DEPS_MAX, Signed};
 use super::formats::model::{self, BUCKETS, Key};
 use super::merge::Merge;
-use super::tables::opset::{self, Entry};
+use super::tables::entries::{self, Entry};
+use super::tables::join;
 use super::tables::view::View;
 use crate::crdt::{MAX_RECORD, Op, OpId, Rows, RowsError, Seen, Sending, Table, Ticket, Turn, WriteError};
-use crate::model::Pin;
+use crate::model::{Pin, UnixMillis};
 
 /// Heads that a change names: with the greatest row and the author's last change they are 64.
 const HEADS_MAX: usize = DEPS_MAX - 1;
@@ -28,6 +29,10 @@ pub struct Author {
     pub epoch: u32,
     /// The cluster's name.
     pub cluster_name: String,
+    /// The first counter that this peer does not write any more: the end of the epoch.
+    pub counter_end: u32,
+    /// The wall clock at this turn: two images of one process see it at different times.
+    pub wall: UnixMillis,
 }
 
 impl Author {
@@ -55,12 +60,41 @@ impl Author {
     fn leave_forked_actor(&mut self, merge: &mut Merge, rows: &dyn Rows) -> Result<(), RowsError> {
         while merge.state.clock.fork(&self.actor).is_some() || rows.get(Table::Forked, self.actor.as_bytes())?.is_some()
         {
-            // Two images of one process part by what they hold: else they would meet again under the next actor.
-            let hash = blake3::hash(&[&self.actor.suffix()[..], &merge.state.clock_hash()].concat());
-            let suffix: &[u8; SUFFIX] = hash.as_bytes().first_chunk().expect("a hash is longer than a suffix");
-            self.actor = Actor::new(self.actor.peer(), *suffix);
+            self.leave_actor(merge);
         }
         Ok(())
+    }
+
+    /// Goes on under another actor. Two images of one process part by what they hold and by the time, or they would meet
+    /// again under the next one.
+    pub fn leave_actor(&mut self, merge: &mut Merge) {
+        let wall = self.wall.0.to_le_bytes();
+        let hash = blake3::hash(&[&self.actor.suffix()[..], &merge.state.clock_hash(), &wall].concat());
+        let suffix: &[u8; SUFFIX] = hash.as_bytes().first_chunk().expect("a hash is longer than a suffix");
+        self.actor = Actor::new(self.actor.peer(), *suffix);
+    }
+
+    /// Puts the winners of these keys once more, under the actor of now.
+    ///
+    /// # Errors
+    /// [`RowsError`].
+    pub fn put_again(
+        &mut self,
+        keys: Vec<Key>,
+        merge: &mut Merge,
+        rows: &mut dyn Rows,
+        turn: &mut Turn,
+    ) -> Result<(), RowsError> {
+        self.leave_forked_actor(merge, rows)?;
+        let mut batch = Batch { author: self, merge, rows, turn, open: Open::default() };
+        for key in keys {
+            let entries = entries::load(&key, batch.rows)?;
+            if let Some(winner) = entries.first() {
+                let op = batch.op(key, Some(winner.record.clone()), &entries)?;
+                batch.push(op)?;
+            }
+        }
+        batch.close().map(|_| ())
     }
 }
 
@@ -87,7 +121,8 @@ impl Batch<'_> {
         if self.open.keys.contains(&key) {
             self.close()?;
         }
-        let entries = opset::load(&key, self.rows)?;
+        join::touch(&key, &mut self.merge.state, self.rows)?;
+        let entries = entries::load(&key, self.rows)?;
         if self.is_stale(&key, &entries, seen)? {
             self.answer(ticket, Err(WriteError::Stale));
             return Ok(());
@@ -106,7 +141,7 @@ impl Batch<'_> {
         let Seen::Winner(seen) = seen else { return Ok(false) };
         // A record that is no pin reads as not pinned.
         let winner = entries.first().filter(|winner| model::pin(key, &winner.record).is_ok());
-        let winner = winner.map(|entry| opset::dot(entry, &self.merge.state)).transpose()?;
+        let winner = winner.map(|entry| entries::dot(entry, &self.merge.state)).transpose()?;
         let winner = winner.map(|dot| OpId { counter: dot.counter, actor: dot.actor.as_bytes().to_vec() });
         Ok(winner != *seen)
     }
@@ -140,7 +175,7 @@ impl Batch<'_> {
                 self.answer(ticket, Err(WriteError::EpochFull));
                 return Ok(());
             }
-            entries = opset::load(key, self.rows)?;
+            entries = entries::load(key, self.rows)?;
         }
         self.open.answers.push((ticket, pin));
         Ok(())
@@ -148,7 +183,7 @@ impl Batch<'_> {
 
     fn op(&self, key: Key, put: Option<Vec<u8>>, entries: &[Entry]) -> Result<ChangeOp, RowsError> {
         let room = change::preds_room(put.as_ref().map_or(0, Vec::len));
-        let preds = entries.iter().take(room).map(|entry| opset::dot(entry, &self.merge.state));
+        let preds = entries.iter().take(room).map(|entry| entries::dot(entry, &self.merge.state));
         Ok(ChangeOp { key, put, preds: preds.collect::<Result<_, _>>()? })
     }
 
@@ -171,7 +206,7 @@ impl Batch<'_> {
             return Ok(true);
         }
         let draft = self.draft(open.ops);
-        if u64::from(draft.start_op) + draft.ops.len() as u64 > u64::from(COUNTER_MAX) {
+        if u64::from(draft.start_op) + draft.ops.len() as u64 > u64::from(self.author.counter_end) {
             open.answers.into_iter().for_each(|(ticket, _)| self.answer(ticket, Err(WriteError::EpochFull)));
             return Ok(false);
         }

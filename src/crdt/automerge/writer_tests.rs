@@ -2,13 +2,20 @@ use super::*;
 use crate::crdt::Table;
 use crate::crdt::automerge::audit::audit;
 use crate::crdt::automerge::formats::change::{CHUNK_WRITE_MAX, OPS_MAX};
-use crate::crdt::automerge::formats::clock::Row;
+use crate::crdt::automerge::formats::clock::{COUNTER_MAX, Row};
 use crate::crdt::automerge::formats::envelope::Envelope;
 use crate::crdt::automerge::tests::fixtures::{World, put, signed};
 use crate::crdt::automerge::tests::testing::{CLUSTER, EPOCH, actor, cid, key, keypair, peer};
 
 fn author() -> Author {
-    Author { keypair: keypair(1), actor: actor(1, 1), epoch: EPOCH, cluster_name: CLUSTER.to_owned() }
+    Author {
+        keypair: keypair(1),
+        actor: actor(1, 1),
+        epoch: EPOCH,
+        cluster_name: CLUSTER.to_owned(),
+        counter_end: COUNTER_MAX,
+        wall: UnixMillis(0),
+    }
 }
 
 fn pinned(n: u32, name: &str) -> Op {
@@ -49,7 +56,7 @@ fn no_change_is_larger_than_gossip_carries() {
     let turn = write(&mut world, &mut author(), (0..40).map(|n| pinned(n, &"x".repeat(16_000))));
     let chunk = |sending: &Sending| match sending {
         Sending::Gossip { bytes, .. } => Envelope::decode(bytes).unwrap().chunk.len(),
-        Sending::OpenSync { .. } | Sending::Frame { .. } | Sending::CloseSync { .. } => 0,
+        Sending::Open { .. } | Sending::Frame { .. } | Sending::Close { .. } => 0,
     };
     assert!(turn.sends.iter().map(chunk).all(|size| size <= CHUNK_WRITE_MAX));
     assert_eq!(turn.answers.len(), 40);
@@ -75,11 +82,11 @@ fn contested(count: u8) -> World {
 #[test]
 fn a_removal_of_more_entries_than_an_op_may_name_takes_several_changes() {
     let mut world = contested(200);
-    assert_eq!(opset::load(&key(1), &world.rows).unwrap().len(), 600);
+    assert_eq!(entries::load(&key(1), &world.rows).unwrap().len(), 600);
     let turn = write(&mut world, &mut author(), [Op::Unpin(cid(1))]);
     let changes = changes(&turn);
     assert_eq!(changes.iter().map(|change| change.ops[0].preds.len()).collect::<Vec<_>>(), [512, 88]);
-    assert!(opset::load(&key(1), &world.rows).unwrap().is_empty());
+    assert!(entries::load(&key(1), &world.rows).unwrap().is_empty());
     assert!(matches!(&turn.answers[..], [(Ticket(0), Ok(_))]));
     world.check();
 }
@@ -140,7 +147,7 @@ fn an_envelope_with_all_there_can_be_in_it_is_what_gossip_carries() {
     assert!(change.deps.len() >= HEADS_MAX && change.ops[0].preds.len() > 300);
     assert!(change.bytes.len() <= 48 * 1024, "{}", change.bytes.len());
     write(&mut world, &mut author(), [Op::Unpin(cid(1))]);
-    assert!(opset::load(&key(1), &world.rows).unwrap().is_empty(), "what a write leaves beside it goes later");
+    assert!(entries::load(&key(1), &world.rows).unwrap().is_empty(), "what a write leaves beside it goes later");
 }
 
 #[test]

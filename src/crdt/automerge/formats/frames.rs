@@ -45,6 +45,8 @@ pub enum Frame {
     },
     /// Two signed headers that no honest author signs.
     Proof(Box<[Header; 2]>),
+    /// The signed header of the sender's last change of an actor, where the asker has another one of that seq.
+    Tip(Box<Header>),
     /// Envelopes in the order in which the sender applied them.
     Changes(Vec<Bytes>),
     /// What the log does not have.
@@ -79,11 +81,11 @@ pub struct Hello {
 /// A snapshot that can be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attested {
-    /// Hash of its manifest.
-    pub manifest: Hash,
+    /// Its name: the hash of what it is.
+    pub id: Hash,
     /// Its pins.
-    pub entries: u64,
-    /// Its bytes as sent.
+    pub pins: u64,
+    /// Bytes of its plain frames.
     pub bytes: u64,
     /// The heartbeat that attests it.
     pub attestation: Vec<u8>,
@@ -97,6 +99,7 @@ const PROOF: u8 = 3;
 const CHANGES: u8 = 4;
 const REACH: u8 = 5;
 const DONE: u8 = 6;
+const TIP: u8 = 7;
 
 impl Frame {
     /// Its bytes, without the length that the stream puts before them.
@@ -116,6 +119,10 @@ impl Frame {
                 for header in headers.iter() {
                     out.extend_from_slice(&header.encode());
                 }
+            }
+            Self::Tip(header) => {
+                out.push(TIP);
+                out.extend_from_slice(&header.encode());
             }
             Self::Changes(envelopes) => {
                 out.push(CHANGES);
@@ -158,6 +165,7 @@ impl Frame {
             PROOF if bytes.len() <= PROOF_MAX => {
                 Self::Proof(Box::new([Header::read(&mut reader)?, Header::read(&mut reader)?]))
             }
+            TIP if bytes.len() <= PROOF_MAX => Self::Tip(Box::new(Header::read(&mut reader)?)),
             CHANGES => {
                 let envelope = |reader: &mut Reader<'_>| Ok(bytes.slice_ref(reader.sized(ENVELOPE_MAX)?));
                 Self::Changes(list(&mut reader, CHANGES_MAX, envelope)?)
@@ -218,16 +226,16 @@ impl Hello {
 
 impl Attested {
     fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.manifest);
-        out.extend_from_slice(&self.entries.to_le_bytes());
+        out.extend_from_slice(&self.id);
+        out.extend_from_slice(&self.pins.to_le_bytes());
         out.extend_from_slice(&self.bytes.to_le_bytes());
         put_sized(out, &self.attestation);
     }
 
     fn read(reader: &mut Reader<'_>) -> Result<Self, Refused> {
         Ok(Self {
-            manifest: reader.array()?,
-            entries: reader.u64()?,
+            id: reader.array()?,
+            pins: reader.u64()?,
             bytes: reader.u64()?,
             attestation: reader.sized(HEARTBEAT_MAX)?.to_vec(),
         })

@@ -9,3 +9,4 @@ pub mod frames;
 pub mod heartbeat;
 pub mod model;
 pub mod signature;
+pub mod snapshot;

@@ -2,12 +2,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crdt::Now;
-use crate::crdt::automerge::formats::clock::{Dep, Hash};
+use crate::crdt::automerge::formats::clock::{Dep, Hash, NO_HASH};
 use crate::crdt::automerge::formats::heartbeat::{HEADS_MAX, Heartbeat};
 use crate::crdt::automerge::tables::state::State;
 use crate::crdt::automerge::tables::view::{Clock, View};
 use crate::crdt::automerge::writer::Author;
 use crate::model::{PeerId, UnixMillis};
+
+/// Fork points that a heartbeat names.
+const FORKS_MAX: usize = 4;
 
 /// Between two heartbeats, in milliseconds; a tenth of it is jitter, so that peers do not speak in step.
 const PERIOD: u64 = 10_000;
@@ -72,11 +75,13 @@ impl Beats {
         self.quiet.map_or(self.due, |quiet| quiet.min(self.due))
     }
 
-    /// Our heartbeat, when it is due.
-    pub fn own(&mut self, author: &Author, state: &mut State, now: Now) -> Option<Vec<u8>> {
-        if now.mono < self.due() {
-            return None;
-        }
+    /// Returns whether our heartbeat is due.
+    pub fn is_due(&self, now: Now) -> bool {
+        now.mono >= self.due()
+    }
+
+    /// Our heartbeat of this state.
+    pub fn own(&mut self, author: &Author, state: &mut State, now: Now) -> Heartbeat {
         self.count += 1;
         self.quiet = None;
         let own = author.actor.peer();
@@ -89,15 +94,29 @@ impl Beats {
             start: self.start,
             count: self.count,
             clock_hash: state.clock_hash(),
-            digest_hash: state.digest_hash(),
+            digest_hash: state.digest_told(),
             entries: state.counters.pins,
             newest: state.counters.newest,
-            heads: state.clock.heads().take(HEADS_MAX).collect(),
+            heads: self.heads(&state.clock),
             key: Vec::new(),
             signature: Vec::new(),
         };
         heartbeat.sign(&author.keypair, &author.cluster_name);
-        Some(heartbeat.encode())
+        heartbeat
+    }
+
+    /// The heads, and some of the fork points that we know, others each time: who does not know one asks us for its proof.
+    fn heads(&self, clock: &Clock) -> Vec<Dep> {
+        let forks: Vec<Dep> = clock
+            .forks()
+            .map(|(actor, fork)| Dep { actor: actor.clone(), seq: fork.s, max_op: fork.m, hash: NO_HASH })
+            .collect();
+        let first = usize::try_from(self.count).unwrap_or(0) * FORKS_MAX;
+        let some = (0..forks.len().min(FORKS_MAX)).map(|n| forks[(first + n) % forks.len()].clone());
+        let mut heads: Vec<Dep> = some.collect();
+        heads.extend(clock.heads().take(HEADS_MAX - heads.len()));
+        heads.sort_by_key(|head| std::cmp::Reverse(head.max_op));
+        heads
     }
 
     /// Keeps what `heartbeat` says; [`None`] when a newer one was heard already.
@@ -116,14 +135,17 @@ impl Beats {
         Some(())
     }
 
-    /// Returns whether a trusted peer has our clock and another digest, and did not at its last heartbeat.
+    /// Returns whether a trusted peer has our clock and another digest: the second time in a row at the earliest, because
+    /// what heals on one side first is no news.
     pub fn diverges(&mut self, heartbeat: &Heartbeat, state: &mut State) -> bool {
         let has_our_clock = heartbeat.clock_hash == state.clock_hash();
-        if !has_our_clock || heartbeat.digest_hash == state.digest_hash() {
+        // While the keys of a join follow, nobody says a digest.
+        let says_nothing = heartbeat.digest_hash == NO_HASH || state.joining.is_some();
+        if !has_our_clock || says_nothing || heartbeat.digest_hash == state.digest_hash() {
             self.diverged.remove(&heartbeat.peer);
             return false;
         }
-        self.diverged.len() < HEARD_MAX && self.diverged.insert(heartbeat.peer)
+        self.diverged.len() < HEARD_MAX && !self.diverged.insert(heartbeat.peer)
     }
 
     /// What `peer` said last.
@@ -141,6 +163,13 @@ impl Beats {
 /// Returns whether the peer of these heads may have what we lack: its heads are its whole past, unless there are too many.
 fn is_ahead(heads: &[Dep], clock: &Clock) -> bool {
     let known = |head: &Dep| {
+        if head.hash == NO_HASH {
+            return clock.fork(&head.actor).is_some_and(|fork| (fork.s, fork.m) <= (head.seq, head.max_op));
+        }
+        // What stands on a refused branch is of no use to us.
+        if clock.fork(&head.actor).is_some_and(|fork| head.seq >= fork.s) {
+            return true;
+        }
         let row = clock.row(&head.actor);
         row.is_some_and(|row| row.seq > head.seq || (row.seq == head.seq && row.tip == head.hash))
     };

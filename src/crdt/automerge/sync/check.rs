@@ -5,10 +5,13 @@ use bytes::Bytes;
 
 use crate::crdt::automerge::formats::clock::{Group, Hash};
 use crate::crdt::automerge::formats::envelope::{self, ENVELOPE_MAX, Header, Signed};
-use crate::crdt::automerge::formats::frames::{FRAME_MAX, Frame};
+use crate::crdt::automerge::formats::frames::{Attested, FRAME_MAX, Frame};
 use crate::crdt::automerge::formats::heartbeat::{HEARTBEAT_MAX, Heartbeat};
+use crate::crdt::automerge::formats::snapshot::frame;
+use crate::crdt::automerge::formats::snapshot::lend::Lent;
+use crate::crdt::automerge::snapshot::fetch::Offer;
 use crate::crdt::automerge::tables::fork;
-use crate::crdt::{Check, Checked, Refused};
+use crate::crdt::{Check, Checked, Refused, Talk};
 
 /// Topic of changes.
 pub const CHANGES_TOPIC: usize = 0;
@@ -25,6 +28,8 @@ pub enum Body {
     Heartbeat(Box<Heartbeat>),
     /// A frame of a sync that we asked for.
     Frame(Answer),
+    /// What a lender says, and the hash of the plain frame when it came whole.
+    Lent(Lent, Option<Hash>),
 }
 
 /// What the answering side of a sync may say.
@@ -41,8 +46,10 @@ pub enum Answer {
     Proof(Box<[Header; 2]>),
     /// Changes in the order in which it applied them.
     Changes(Vec<Signed>),
-    /// Its log does not reach for so many actors.
-    Reach(usize),
+    /// The last change of an actor there.
+    Tip(Box<Header>),
+    /// Its log does not reach for so many actors; these snapshots can be had.
+    Reach(usize, Vec<Offer>),
     /// The end, and its clock when it began.
     Done(Hash),
 }
@@ -95,21 +102,51 @@ impl Checker {
                 fork::proven(&headers[0], &headers[1]).ok_or(Refused::Malformed("a proof that proves nothing"))?;
                 Answer::Proof(headers)
             }
+            Frame::Tip(header) => {
+                header.verify(self.epoch, &self.cluster_name)?;
+                Answer::Tip(header)
+            }
             Frame::Changes(envelopes) => {
                 let verify = |bytes| envelope::verify(bytes, self.epoch, &self.cluster_name);
                 Answer::Changes(envelopes.into_iter().map(verify).collect::<Result<_, _>>()?)
             }
-            Frame::Reach { actors, attested: _ } => Answer::Reach(actors.len()),
+            Frame::Reach { actors, attested } => Answer::Reach(actors.len(), self.offers(&attested)),
             Frame::Done { clock_hash } => Answer::Done(clock_hash),
         };
         let (ops, weight) = match &answer {
             Answer::Changes(changes) => {
                 (changes.iter().map(|change| change.ops.len()).sum(), changes.iter().map(Signed::weight).sum())
             }
-            Answer::Rows { .. } | Answer::Proof(_) | Answer::Reach(_) | Answer::Done(_) => (0, bytes.len()),
+            Answer::Rows { .. } | Answer::Proof(_) | Answer::Tip(_) | Answer::Reach(..) | Answer::Done(_) => {
+                (0, bytes.len())
+            }
         };
         Ok(Checked { signer: None, weight, ops, body: Box::new(Body::Frame(answer)) })
     }
+
+    /// The snapshots whose attestation is what it says.
+    fn offers(&self, attested: &[Attested]) -> Vec<Offer> {
+        let offer = |attested: &Attested| {
+            let heartbeat = Heartbeat::verify(&attested.attestation, self.epoch, &self.cluster_name).ok()?;
+            Some(Offer { by: heartbeat.peer, pins: attested.pins })
+        };
+        attested.iter().filter_map(offer).collect()
+    }
+}
+
+/// What a lender says; a frame that came whole is unpacked here, beside the writer thread.
+fn lent(bytes: &[u8]) -> Result<Checked, Refused> {
+    if bytes.len() > FRAME_MAX {
+        return Err(Refused::Malformed("a frame is too large"));
+    }
+    let lent = Lent::decode(&Bytes::copy_from_slice(bytes))?;
+    let hash = match &lent {
+        Lent::Frame { piece, .. } if piece.offset == 0 && piece.is_last() => {
+            frame::unpack(&piece.bytes).ok().map(|plain| frame::hash(&plain))
+        }
+        Lent::Frame { .. } | Lent::Manifest(_) | Lent::Later { .. } | Lent::Nothing => None,
+    };
+    Ok(Checked { signer: None, weight: bytes.len(), ops: 0, body: Box::new(Body::Lent(lent, hash)) })
 }
 
 impl Check for Checker {
@@ -121,8 +158,11 @@ impl Check for Checker {
         })
     }
 
-    fn frame(&self, bytes: &[u8]) -> Result<Checked, Refused> {
-        guarded(|| self.answer(bytes))
+    fn frame(&self, talk: Talk, bytes: &[u8]) -> Result<Checked, Refused> {
+        guarded(|| match talk {
+            Talk::Sync => self.answer(bytes),
+            Talk::Snapshot => lent(bytes),
+        })
     }
 }
 

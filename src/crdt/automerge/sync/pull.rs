@@ -8,9 +8,10 @@ use super::check::Answer;
 use crate::crdt::automerge::formats::clock::{Actor, Group, Hash, Row};
 use crate::crdt::automerge::formats::frames::{FRAME_MAX, Frame, GROUPS_MAX, Hello, TRUSTED_MAX};
 use crate::crdt::automerge::merge::Merge;
+use crate::crdt::automerge::snapshot::fetch::Offer;
 use crate::crdt::automerge::tables::state::State;
 use crate::crdt::automerge::tables::view::View;
-use crate::crdt::{Now, Rows, RowsError, Sending};
+use crate::crdt::{Now, Rows, RowsError, Sending, Talk};
 use crate::model::{PeerId, Trust};
 
 /// Syncs that run at once: more would ask several peers for the same changes.
@@ -28,6 +29,12 @@ const STRANGER_WAIT: u64 = 5_000;
 
 /// Frames of rows in one sync, as many mebibytes: a clock of a million starts.
 const ROWS_FRAMES_MAX: usize = 64;
+
+/// A peer whose log does not reach for us is asked again after so long, in milliseconds.
+const OUT_OF_REACH_WAIT: u64 = 30_000;
+
+/// Such peers that are remembered at most.
+const OUT_OF_REACH_MAX: usize = 1024;
 
 /// Room that a frame keeps for what is not a group.
 const FRAME_ROOM: usize = 64;
@@ -54,6 +61,8 @@ pub struct Pulls {
     queue: VecDeque<PeerId>,
     /// When strangers were asked, until they may be asked again.
     asked: BTreeMap<PeerId, u64>,
+    /// What peers lack that we need, until they may be asked again: a snapshot may be had by then.
+    out_of_reach: BTreeMap<PeerId, u64>,
     /// What a peer's clock was when it had nothing more for us, and what ours was then.
     judged: BTreeMap<PeerId, (Hash, Hash)>,
 }
@@ -67,6 +76,7 @@ impl Pulls {
             running: BTreeMap::new(),
             queue: VecDeque::new(),
             asked: BTreeMap::new(),
+            out_of_reach: BTreeMap::new(),
             judged: BTreeMap::new(),
         }
     }
@@ -80,6 +90,7 @@ impl Pulls {
     pub fn gone(&mut self, peer: &PeerId) {
         self.reachable.remove(peer);
         self.judged.remove(peer);
+        self.out_of_reach.remove(peer);
         self.running.remove(peer);
         self.queue.retain(|waiting| waiting != peer);
     }
@@ -106,6 +117,13 @@ impl Pulls {
         }
     }
 
+    /// Ends every sync: what they bring comes in a snapshot.
+    pub fn pause(&mut self, sends: &mut Vec<Sending>) {
+        for peer in std::mem::take(&mut self.running).into_keys() {
+            sends.push(Sending::Close { peer, talk: Talk::Sync });
+        }
+    }
+
     /// Gives up syncs that are silent or endless, and begins those that wait.
     pub fn advance(&mut self, beats: &Beats, merge: &mut Merge, now: Now, sends: &mut Vec<Sending>) {
         let silent: Vec<PeerId> =
@@ -113,9 +131,16 @@ impl Pulls {
         for peer in silent {
             self.running.remove(&peer);
             merge.count("syncs_given_up", 1);
-            sends.push(Sending::CloseSync { peer });
+            sends.push(Sending::Close { peer, talk: Talk::Sync });
         }
         self.asked.retain(|_, at| *at + STRANGER_WAIT > now.mono);
+        let again: Vec<PeerId> =
+            self.out_of_reach.iter().filter(|(_, at)| **at <= now.mono).map(|(peer, _)| *peer).collect();
+        for peer in again {
+            self.out_of_reach.remove(&peer);
+            self.judged.remove(&peer);
+            self.consider(peer);
+        }
         while self.running.len() < PULLS_MAX
             && let Some(at) = self.queue.iter().position(|peer| !self.asked.contains_key(peer))
             && let Some(peer) = self.queue.remove(at)
@@ -133,7 +158,7 @@ impl Pulls {
                     Pull { since: now.mono, last: now.mono, frames: 0, groups: BTreeSet::new(), heard_since: false };
                 self.running.insert(peer, pull);
                 merge.count("syncs", 1);
-                sends.push(Sending::OpenSync { peer, hello: hello(self.epoch, merge) });
+                sends.push(Sending::Open { peer, talk: Talk::Sync, hello: hello(self.epoch, merge) });
             }
         }
     }
@@ -142,10 +167,11 @@ impl Pulls {
     pub fn due(&self) -> Option<u64> {
         let is_free = self.running.len() < PULLS_MAX;
         let asks = self.queue.iter().filter_map(|peer| self.asked.get(peer)).map(|at| at + STRANGER_WAIT);
-        self.running.values().map(Pull::due).chain(asks.filter(|_| is_free)).min()
+        let again = self.out_of_reach.values().copied();
+        self.running.values().map(Pull::due).chain(asks.filter(|_| is_free)).chain(again).min()
     }
 
-    /// Takes a frame of `peer`.
+    /// Takes a frame of `peer`; returns what it says of snapshots, and whether its log is out of reach.
     ///
     /// # Errors
     /// [`RowsError`].
@@ -156,10 +182,10 @@ impl Pulls {
         merge: &mut Merge,
         (now, rows): (Now, &mut dyn Rows),
         sends: &mut Vec<Sending>,
-    ) -> Result<(), RowsError> {
+    ) -> Result<Option<(Vec<Offer>, bool)>, RowsError> {
         let Some(pull) = self.running.get_mut(&peer) else {
-            sends.push(Sending::CloseSync { peer });
-            return Ok(());
+            sends.push(Sending::Close { peer, talk: Talk::Sync });
+            return Ok(None);
         };
         pull.last = now.mono;
         match answer {
@@ -167,8 +193,8 @@ impl Pulls {
                 pull.frames += 1;
                 if pull.frames > ROWS_FRAMES_MAX {
                     self.running.remove(&peer);
-                    sends.push(Sending::CloseSync { peer });
-                    return Ok(());
+                    sends.push(Sending::Close { peer, talk: Talk::Sync });
+                    return Ok(None);
                 }
                 note_odd_tips(&groups, merge);
                 pull.groups.extend(groups.iter().map(|group| group.peer.to_bytes()));
@@ -176,26 +202,38 @@ impl Pulls {
                     // Rows are said once.
                     pull.frames = ROWS_FRAMES_MAX;
                     let frames = rows_of(&std::mem::take(&mut pull.groups), &merge.state);
-                    sends.extend(frames.into_iter().map(|bytes| Sending::Frame { peer, bytes }));
+                    let frame = |bytes| Sending::Frame { peer, talk: Talk::Sync, bytes };
+                    sends.extend(frames.into_iter().map(frame));
                 }
             }
             Answer::Proof(proof) => {
                 let [a, b] = *proof;
                 merge.check_fork(a, b, rows)?;
             }
+            Answer::Tip(theirs) => {
+                if let Some(ours) = merge.state.tip(&theirs.actor, rows)? {
+                    merge.check_fork(ours, *theirs, rows)?;
+                }
+            }
             Answer::Changes(changes) => {
                 let vouched = merge.trusts(&peer);
                 merge.count("changes_synced", changes.len() as u64);
                 changes.into_iter().try_for_each(|change| merge.receive(change, vouched, rows))?;
             }
-            Answer::Reach(actors) => merge.count("actors_out_of_reach", actors as u64),
+            Answer::Reach(actors, offers) => {
+                merge.count("actors_out_of_reach", actors as u64);
+                if actors > 0 && self.out_of_reach.len() < OUT_OF_REACH_MAX {
+                    self.out_of_reach.insert(peer, now.mono + OUT_OF_REACH_WAIT);
+                }
+                return Ok(Some((offers, actors > 0)));
+            }
             Answer::Done(clock_hash) => self.done(peer, clock_hash, merge, sends),
         }
-        Ok(())
+        Ok(None)
     }
 
     fn done(&mut self, peer: PeerId, clock_hash: Hash, merge: &mut Merge, sends: &mut Vec<Sending>) {
-        sends.push(Sending::CloseSync { peer });
+        sends.push(Sending::Close { peer, talk: Talk::Sync });
         self.judged.insert(peer, (clock_hash, merge.state.clock_hash()));
         if self.running.remove(&peer).is_some_and(|pull| pull.heard_since) {
             self.consider(peer);

@@ -62,18 +62,20 @@ fn a_peer_that_is_only_behind_is_not_asked() {
 }
 
 #[test]
-fn a_trusted_peer_with_our_clock_and_another_digest_is_told_of_once() {
+fn a_trusted_peer_with_our_clock_and_another_digest_twice_is_told_of_when_our_rows_are_counted() {
     let (mut a, mut b) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
     a.hear(CHANGES_TOPIC, &gossip(&b.pin(1), CHANGES_TOPIC)[0]);
     assert_eq!(a.hear(HEARTBEATS_TOPIC, &b.heartbeat()).notices, []);
     let mut wrong = Heartbeat::decode(&b.heartbeat()).unwrap();
-    let mut bad = |count| {
+    let mut bad = |a: &mut Site, count| {
         (wrong.count, wrong.digest_hash) = (count, [9; 32]);
         wrong.sign(&keypair(2), CLUSTER);
-        a.hear(HEARTBEATS_TOPIC, &wrong.encode().into()).notices
+        a.hear(HEARTBEATS_TOPIC, &wrong.encode().into())
     };
-    assert_eq!(bad(100), [Notice::Divergence { peer: peer(2) }]);
-    assert_eq!(bad(101), []);
+    assert!(bad(&mut a, 100).survey.is_none(), "once is what two that change at one time see");
+    let survey = bad(&mut a, 101).survey.expect("our own rows are counted");
+    assert_eq!(a.found(survey), [Notice::Divergence { peer: peer(2) }]);
+    assert!(bad(&mut a, 102).survey.is_none(), "once an hour");
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn an_old_heartbeat_says_nothing() {
     a.turn(vec![Input::PeerGone(peer(2))]);
     let turn = a.turn(vec![Input::PeerSeen(peer(2))]);
     assert!(hello_to(&turn, 2).is_some(), "what was said before the connection counts");
-    a.turn(vec![Input::SyncEnded { peer: peer(2), complete: false }]);
+    a.turn(vec![Input::Ended { peer: peer(2), talk: Talk::Sync, complete: false }]);
     assert_eq!(hello_to(&a.hear(HEARTBEATS_TOPIC, &old), 2), None);
     assert!(hello_to(&a.hear(HEARTBEATS_TOPIC, &b.heartbeat()), 2).is_some());
 }
@@ -103,8 +105,8 @@ fn four_syncs_run_at_once_and_a_silent_one_makes_room_after_a_minute() {
     assert_eq!(open, 4);
     a.mono += 60_000;
     let sends = a.turn(vec![Input::Tick]).sends;
-    let closed = sends.iter().filter(|sending| matches!(sending, Sending::CloseSync { .. })).count();
-    let opened = sends.iter().filter(|sending| matches!(sending, Sending::OpenSync { .. })).count();
+    let closed = sends.iter().filter(|sending| matches!(sending, Sending::Close { .. })).count();
+    let opened = sends.iter().filter(|sending| matches!(sending, Sending::Open { .. })).count();
     assert_eq!((closed, opened), (4, 2));
 }
 
@@ -145,7 +147,7 @@ fn asking() -> Site {
 }
 
 fn is_closed(turn: &Turn) -> bool {
-    turn.sends.iter().any(|sending| matches!(sending, Sending::CloseSync { .. }))
+    turn.sends.iter().any(|sending| matches!(sending, Sending::Close { .. }))
 }
 
 #[test]
@@ -209,14 +211,14 @@ fn a_stranger_who_breaks_the_order_of_frames_is_cut_off() {
     b.pin(1);
     let answer = b.engine.answer();
     let done = Frame::Done { clock_hash: [0; 32] }.encode();
-    assert!(answer.session(peer(1)).receive(&done).is_err());
-    assert!(answer.session(peer(1)).receive(b"").is_err());
+    assert!(answer.session(peer(1), Talk::Sync).receive(&done).is_err());
+    assert!(answer.session(peer(1), Talk::Sync).receive(b"").is_err());
     let hello = |epoch| {
         let (clock_hash, digest_hash, trust) = ([0; 32], [0; 32], Trust::Everyone);
         Frame::Hello(Hello { epoch, clock_hash, digest_hash, trust, groups: Vec::new() }).encode()
     };
-    assert!(answer.session(peer(1)).receive(&hello(EPOCH + 1)).is_err());
-    let mut session = answer.session(peer(1));
+    assert!(answer.session(peer(1), Talk::Sync).receive(&hello(EPOCH + 1)).is_err());
+    let mut session = answer.session(peer(1), Talk::Sync);
     session.receive(&hello(EPOCH)).unwrap();
     assert!(session.receive(&hello(EPOCH)).is_err());
     assert!(session.done() && all(&mut *session, &b.rows).is_empty());

@@ -8,13 +8,17 @@ use bytes::Bytes;
 
 use super::pull::rows_frames;
 use super::select::{Lack, Selection};
-use crate::crdt::automerge::formats::clock::{Actor, Group, Hash};
-use crate::crdt::automerge::formats::frames::{CHANGES_MAX, FRAME_MAX, Frame, Hello, REACH_MAX};
-use crate::crdt::automerge::tables::fork;
-use crate::crdt::automerge::tables::log;
+use crate::crdt::automerge::formats::clock::{Actor, Group, Hash, Row};
+use crate::crdt::automerge::formats::envelope::Header;
+use crate::crdt::automerge::formats::frames::{Attested, CHANGES_MAX, FRAME_MAX, Frame, Hello, REACH_MAX};
+use crate::crdt::automerge::formats::heartbeat::Heartbeat;
+use crate::crdt::automerge::snapshot::lend::{Lending, Lends};
+use crate::crdt::automerge::tables::joining::Joining;
+use crate::crdt::automerge::tables::shelf::{self, Served, Shelf};
 use crate::crdt::automerge::tables::state::{Counters, Numbers, load_clock};
 use crate::crdt::automerge::tables::view::{Clock, View};
-use crate::crdt::{Answer, ReadRows, Refused, RowsError, Session, Table};
+use crate::crdt::automerge::tables::{fork, log};
+use crate::crdt::{Answer, ReadRows, Refused, RowsError, Session, Table, Talk};
 use crate::model::PeerId;
 
 /// Frames of rows that an asker may send, as many mebibytes.
@@ -30,17 +34,22 @@ const SCAN_MAX: usize = 16_384;
 const SELECT_STEPS: usize = 4;
 
 /// Makes the sessions of one peer and epoch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Server {
     /// This peer.
     pub own: PeerId,
     /// The epoch.
     pub epoch: u32,
+    /// What the sessions share on which snapshots are lent.
+    pub lends: Lends,
 }
 
 impl Answer for Server {
-    fn session(&self, peer: PeerId) -> Box<dyn Session> {
-        Box::new(Serving { server: *self, peer, phase: Phase::Hello, out: VecDeque::new() })
+    fn session(&self, peer: PeerId, talk: Talk) -> Box<dyn Session> {
+        match talk {
+            Talk::Sync => Box::new(Serving { server: self.clone(), peer, phase: Phase::Hello, out: VecDeque::new() }),
+            Talk::Snapshot => Box::new(Lending::new(self.epoch, self.lends.clone())),
+        }
     }
 }
 
@@ -93,17 +102,12 @@ impl Known {
     }
 }
 
-/// What is said last.
-struct Ending {
-    reach: Vec<Actor>,
-    clock_hash: Hash,
-}
+/// What is said last: our clock when it began.
+struct Ending(Hash);
 
 impl Ending {
-    fn frames(self) -> impl Iterator<Item = Bytes> {
-        let Self { reach, clock_hash } = self;
-        let reach = (!reach.is_empty()).then_some(Frame::Reach { actors: reach, attested: Vec::new() });
-        reach.into_iter().chain([Frame::Done { clock_hash }]).map(|frame| frame.encode().into())
+    fn frame(self) -> Bytes {
+        Frame::Done { clock_hash: self.0 }.encode().into()
     }
 }
 
@@ -158,13 +162,17 @@ impl Session for Serving {
 
 impl Serving {
     fn compare(&mut self, hello: Hello, rows: &dyn ReadRows) -> Result<(), RowsError> {
+        // While the keys of a join follow our log is no run yet; the asker comes again.
+        if Joining::is_marked(rows)? {
+            return Ok(());
+        }
         let mut ours = load_clock(rows)?;
         let clock_hash = ours.hash();
         let theirs: BTreeMap<&PeerId, &Hash> = hello.groups.iter().map(|(peer, hash)| (peer, hash)).collect();
         let differs = |(peer, hash): &&(PeerId, Hash)| theirs.get(peer) != Some(&hash);
         let differ: Vec<PeerId> = ours.groups().filter(differs).map(|(peer, _)| *peer).collect();
         if clock_hash == hello.clock_hash || differ.is_empty() {
-            self.out.extend(Ending { reach: Vec::new(), clock_hash }.frames());
+            self.out.push_back(Ending(clock_hash).frame());
             return Ok(());
         }
         self.out.extend(rows_frames(differ.iter().map(|peer| ours.group(*peer)).collect()));
@@ -180,14 +188,17 @@ impl Serving {
 
     fn plan(&mut self, known: Known, rows: &dyn ReadRows) -> Result<(), RowsError> {
         self.out.extend(proofs(&known, rows)?);
+        self.out.extend(odd_tips(&known, rows)?);
         let (mut lacks, mut reach, mut next) = (BTreeMap::new(), Vec::new(), known.upto + 1);
         for (actor, row) in known.ours.rows().filter(|(actor, _)| known.differ.contains(&actor.peer())) {
             let have = known.asker.row(actor).map_or(0, |row| row.seq);
-            let Some(number) = known.numbers.find(actor).filter(|_| row.seq > have) else { continue };
+            // What the asker knows to be a refused branch is of no use to it.
+            let upto = known.asker.fork(actor).map_or(row.seq, |fork| row.seq.min(fork.s.saturating_sub(1)));
+            let Some(number) = known.numbers.find(actor).filter(|_| upto > have) else { continue };
             match log::read(number, have + 1, rows)? {
                 Some(first) => {
                     next = next.min(first.applied);
-                    lacks.insert(number, Lack { after: have, upto: row.seq });
+                    lacks.insert(number, Lack { after: have, upto });
                 }
                 None if reach.len() < REACH_MAX => reach.push(actor.clone()),
                 None => (),
@@ -195,7 +206,8 @@ impl Serving {
         }
         let trusted = known.hello.trust.trusts(&self.peer, &self.server.own);
         let needs_choice = !trusted || !reach.is_empty();
-        let ending = Ending { reach, clock_hash: known.clock_hash };
+        self.out.extend(self.reach(reach, known.asker.rows().next().is_none(), &known.hello, rows)?);
+        let ending = Ending(known.clock_hash);
         self.phase = if needs_choice {
             let trust = (!trusted).then_some(known.hello.trust);
             let selection = Selection::new(self.peer, trust, known.asker, lacks, next..=known.upto);
@@ -204,6 +216,40 @@ impl Serving {
             Phase::Stream(Box::new(Stream::Range { next, upto: known.upto, lacks }), ending)
         };
         Ok(())
+    }
+
+    /// Says for whom the log does not reach, and to these and to who has nothing yet which snapshot can be had. It comes
+    /// before the changes, so that who takes the snapshot need not hear them.
+    fn reach(
+        &self,
+        actors: Vec<Actor>,
+        is_new: bool,
+        hello: &Hello,
+        rows: &dyn ReadRows,
+    ) -> Result<Option<Bytes>, RowsError> {
+        if actors.is_empty() && !is_new {
+            return Ok(None);
+        }
+        let there = Shelf::read(rows)?;
+        let manifest = there.served().map(|served| shelf::manifest(served.generation, rows)).transpose()?.flatten();
+        let attestations = manifest.map(|manifest| manifest.attestations).unwrap_or_default();
+        let is_trusted = |bytes: &Vec<u8>| {
+            Heartbeat::decode(bytes).is_ok_and(|heartbeat| hello.trust.trusts(&self.peer, &heartbeat.peer))
+        };
+        let attestation = attestations.into_iter().find(is_trusted);
+        let attested: Vec<Attested> = there
+            .served()
+            .zip(attestation)
+            .map(|(Served { id, pins, bytes, .. }, attestation)| Attested {
+                id: *id,
+                pins: *pins,
+                bytes: *bytes,
+                attestation,
+            })
+            .into_iter()
+            .collect();
+        let is_news = !actors.is_empty() || !attested.is_empty();
+        Ok(is_news.then(|| Frame::Reach { actors, attested }.encode().into()))
     }
 
     fn select(&mut self, mut selection: Box<Selection>, ending: Ending, rows: &dyn ReadRows) -> Result<(), RowsError> {
@@ -225,7 +271,7 @@ impl Serving {
             self.out.push_back(Frame::Changes(envelopes).encode().into());
         }
         if is_end {
-            self.out.extend(ending.frames());
+            self.out.push_back(ending.frame());
         } else {
             self.phase = Phase::Stream(stream, ending);
         }
@@ -327,6 +373,20 @@ fn lacked(next: u64, upto: u64, lacks: &BTreeMap<u32, Lack>, rows: &dyn ReadRows
         ControlFlow::Continue(())
     })?;
     fault.map_or(Ok((found, scanned)), Err)
+}
+
+/// Our signed headers where the asker has another change of the same seq: it holds the other half of a proof.
+fn odd_tips(known: &Known, rows: &dyn ReadRows) -> Result<Vec<Bytes>, RowsError> {
+    let is_odd = |(actor, row): &(&Actor, &Row)| {
+        let is_forked = known.ours.fork(actor).or(known.asker.fork(actor)).is_some();
+        !is_forked && known.asker.row(actor).is_some_and(|theirs| theirs.seq == row.seq && theirs.tip != row.tip)
+    };
+    let mut frames = Vec::new();
+    for (actor, _) in known.ours.rows().filter(is_odd).take(PROOFS_MAX) {
+        let header = rows.get(Table::Tips, actor.as_bytes())?.and_then(|bytes| Header::decode(&bytes).ok());
+        frames.extend(header.map(|header| Bytes::from(Frame::Tip(Box::new(header)).encode())));
+    }
+    Ok(frames)
 }
 
 /// Proofs of forks of the peers that differ.

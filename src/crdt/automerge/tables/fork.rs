@@ -1,6 +1,6 @@
 //! Two signed histories of one actor: the proof, and its row.
 //!
-//! A row of FORKED: flag (1: in force, 0: a proof that waits for the healing), s and m (4 bytes each, little endian), and the
+//! A row of FORKED: flag (1: in force, 0: a proof that waits for the end of a join), s and m (4 bytes each, little endian), and the
 //! two headers, each after its length.
 use crate::crdt::automerge::formats::clock::Fork;
 use crate::crdt::automerge::formats::codec::{Reader, put_sized};
@@ -27,9 +27,9 @@ pub fn proven(a: &Header, b: &Header) -> Option<Fork> {
     }
 }
 
-/// The row of a proof that is not in force.
-pub fn seen_row(fork: Fork, proof: &[Header; 2]) -> Vec<u8> {
-    let mut out = vec![SEEN];
+/// The row of a proof, in force or waiting.
+pub fn row(fork: Fork, is_in_force: bool, proof: &[Header; 2]) -> Vec<u8> {
+    let mut out = vec![if is_in_force { IN_FORCE } else { SEEN }];
     out.extend_from_slice(&fork.s.to_le_bytes());
     out.extend_from_slice(&fork.m.to_le_bytes());
     for header in proof {

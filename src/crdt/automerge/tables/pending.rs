@@ -89,6 +89,15 @@ impl Pending {
         Some(change)
     }
 
+    /// Drops the changes of `actor` from `seq` on.
+    pub fn drop_from(&mut self, actor: &Actor, seq: u32) {
+        let range = (actor.clone(), seq)..=(actor.clone(), u32::MAX);
+        let ids: Vec<Id> = self.items.range(range).map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            self.remove(&id);
+        }
+    }
+
     /// The changes that lack something of `actor` which `is_there`, by author and seq.
     pub fn waiting_for(&self, actor: &Actor, is_there: impl Fn(&Need) -> bool) -> Vec<Id> {
         let waiting = self.by_lack.get(actor).into_iter().flatten();

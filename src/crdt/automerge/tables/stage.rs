@@ -128,11 +128,30 @@ impl Stage {
     /// # Errors
     /// [`RowsError`].
     pub fn drop_through(&mut self, actor: &Actor, seq: u32, rows: &mut dyn Rows) -> Result<(), RowsError> {
-        let Some(seqs) = self.weights.get_mut(actor) else { return Ok(()) };
-        let rest = seqs.split_off(&seq.saturating_add(1));
-        let gone = std::mem::replace(seqs, rest);
-        if seqs.is_empty() {
-            self.weights.remove(actor);
+        let Some(mut gone) = self.weights.remove(actor) else { return Ok(()) };
+        let rest = gone.split_off(&seq.saturating_add(1));
+        self.drop_some(actor, gone, rest, rows)
+    }
+
+    /// Drops the changes of `actor` from `seq` on, which are refused.
+    ///
+    /// # Errors
+    /// [`RowsError`].
+    pub fn drop_from(&mut self, actor: &Actor, seq: u32, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        let Some(mut rest) = self.weights.remove(actor) else { return Ok(()) };
+        let gone = rest.split_off(&seq);
+        self.drop_some(actor, gone, rest, rows)
+    }
+
+    fn drop_some(
+        &mut self,
+        actor: &Actor,
+        gone: BTreeMap<u32, usize>,
+        rest: BTreeMap<u32, usize>,
+        rows: &mut dyn Rows,
+    ) -> Result<(), RowsError> {
+        if !rest.is_empty() {
+            self.weights.insert(actor.clone(), rest);
         }
         let peer = actor.peer();
         let mut load = self.authors.remove(&peer).unwrap_or_default();

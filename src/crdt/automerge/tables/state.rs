@@ -1,14 +1,17 @@
 //! What the engine keeps in memory of its tables, all of it read back at opening: clock, digest, actor numbers, counters.
 //!
 //! META holds, by key: `format` (1), `engine` (`automerge`), `epoch` (4 bytes, little endian), `digest` (2,048 bytes),
-//! `counters` (eight bytes each, little endian: commit, applied, pins, newest), and for every actor ever applied `actor` ++
-//! number (4 bytes, big endian) -> its bytes. Other tables say the number: 4 bytes for 46.
+//! `counters` (eight bytes each, little endian: commit, applied, pins, newest, row bytes, log bytes), and for every actor ever
+//! applied `actor` ++ number (4 bytes, big endian) -> its bytes. Other tables say the number: 4 bytes for 46. `shelf.rs` and
+//! `joining.rs` say what else is there.
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::fork;
+use super::joining::Joining;
+use super::shelf::Shelf;
 use super::view::{Clock, View};
-use crate::crdt::automerge::formats::clock::{Actor, Hash, Row};
+use crate::crdt::automerge::formats::clock::{Actor, Fork, Hash, NO_HASH, Row};
 use crate::crdt::automerge::formats::codec::Reader;
 use crate::crdt::automerge::formats::digest::Digest;
 use crate::crdt::automerge::formats::envelope::{Header, Signed};
@@ -60,12 +63,17 @@ pub struct Counters {
     pub pins: u64,
     /// Wall clock at the last application.
     pub newest: UnixMillis,
+    /// Bytes of keys and rows of PINS.
+    pub row_bytes: u64,
+    /// Bytes of the envelopes in the log.
+    pub log_bytes: u64,
 }
 
 impl Counters {
     fn encode(&self) -> Vec<u8> {
         let newest = self.newest.0.cast_unsigned();
-        [self.commit, self.applied, self.pins, newest].into_iter().flat_map(u64::to_le_bytes).collect()
+        let numbers = [self.commit, self.applied, self.pins, newest, self.row_bytes, self.log_bytes];
+        numbers.into_iter().flat_map(u64::to_le_bytes).collect()
     }
 
     /// Reads them.
@@ -81,8 +89,14 @@ impl Counters {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let mut next = || reader.u64().ok();
-        let counters =
-            Self { commit: next()?, applied: next()?, pins: next()?, newest: UnixMillis(next()?.cast_signed()) };
+        let counters = Self {
+            commit: next()?,
+            applied: next()?,
+            pins: next()?,
+            newest: UnixMillis(next()?.cast_signed()),
+            row_bytes: next()?,
+            log_bytes: next()?,
+        };
         reader.end().ok().map(|()| counters)
     }
 }
@@ -160,12 +174,18 @@ pub struct State {
     pub numbers: Numbers,
     /// Counters.
     pub counters: Counters,
-    /// Keys whose winner changed in this turn.
-    pub news: BTreeSet<Key>,
+    /// The join that is under way.
+    pub joining: Option<Joining>,
+    /// The snapshots on disk.
+    pub shelf: Shelf,
+    news: BTreeSet<Key>,
+    is_quiet: bool,
+    all_is_news: bool,
+    has_changed: bool,
     digest_hash: Option<Hash>,
     clock_hash: Option<Hash>,
     moved: BTreeSet<Actor>,
-    tips: BTreeMap<Actor, Vec<u8>>,
+    tips: BTreeMap<Actor, Option<Vec<u8>>>,
 }
 
 impl State {
@@ -197,7 +217,7 @@ impl State {
         }
     }
 
-    fn load(rows: &dyn Rows) -> Result<Self, RowsError> {
+    fn load(rows: &mut dyn Rows) -> Result<Self, RowsError> {
         let mut state = Self {
             clock: load_clock(rows)?,
             numbers: Numbers::load(rows)?,
@@ -207,6 +227,8 @@ impl State {
         if let Some(bytes) = rows.get(Table::Meta, b"digest")? {
             state.digest = Digest::decode(&bytes).ok_or(damaged(Table::Meta, "digest"))?;
         }
+        state.joining = Joining::load(&state.clock, rows)?;
+        state.shelf = Shelf::open(rows)?;
         Ok(state)
     }
 
@@ -226,9 +248,61 @@ impl State {
     /// Moves the clock past a change whose ops are applied.
     pub fn advance(&mut self, change: &Signed) {
         self.moved.extend(self.clock.advance(change));
-        self.tips.insert(change.header.actor.clone(), change.header.encode());
+        self.tips.insert(change.header.actor.clone(), Some(change.header.encode()));
+        self.changed();
+    }
+
+    /// Takes what another clock has seen; the signed headers of rows that moved are forgotten, but for those of `tips`.
+    ///
+    /// Returns the actors whose rows moved.
+    pub fn join_clock(&mut self, theirs: &Clock, tips: &BTreeMap<Actor, Header>) -> Vec<Actor> {
+        let moved = self.clock.join(theirs);
+        for actor in &moved {
+            let tip = tips.get(actor).filter(|tip| self.clock.row(actor).is_some_and(|row| row.tip == tip.change_hash));
+            self.tips.insert(actor.clone(), tip.map(Header::encode));
+        }
+        self.moved.extend(moved.iter().cloned());
+        self.changed();
+        moved
+    }
+
+    /// Puts a fork point in force; returns whether it is news.
+    pub fn learn_fork(&mut self, actor: &Actor, fork: Fork) -> bool {
+        let is_news = self.clock.learn_fork(actor, fork);
+        if is_news {
+            self.moved.insert(actor.clone());
+            self.tips.insert(actor.clone(), None);
+            self.changed();
+        }
+        is_news
+    }
+
+    /// Something is other than the hashes and the rows say.
+    pub const fn changed(&mut self) {
+        self.has_changed = true;
         self.clock_hash = None;
         self.digest_hash = None;
+    }
+
+    /// The winner of `key` changed.
+    pub fn tell(&mut self, key: &Key) {
+        if !self.is_quiet {
+            self.news.insert(key.clone());
+        }
+    }
+
+    /// Runs `work`, whose news are told all at once at its end by [`State::tell_all`].
+    pub fn quietly<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.is_quiet = true;
+        let done = work(self);
+        self.is_quiet = false;
+        done
+    }
+
+    /// The winner of every key may have changed.
+    pub const fn tell_all(&mut self) {
+        self.all_is_news = true;
+        self.has_changed = true;
     }
 
     /// The signed header of the last change of `actor`.
@@ -237,7 +311,7 @@ impl State {
     /// [`RowsError`].
     pub fn tip(&self, actor: &Actor, rows: &dyn Rows) -> Result<Option<Header>, RowsError> {
         let bytes = match self.tips.get(actor) {
-            Some(bytes) => Some(bytes.clone()),
+            Some(bytes) => bytes.clone(),
             None => rows.get(Table::Tips, actor.as_bytes())?,
         };
         bytes.map(|bytes| Header::decode(&bytes).map_err(|_| damaged(Table::Tips, "header"))).transpose()
@@ -253,6 +327,11 @@ impl State {
         *self.digest_hash.get_or_insert_with(|| self.digest.hash())
     }
 
+    /// Hash of the digest for others; zero while the keys of a join follow, when nobody has this digest.
+    pub fn digest_told(&mut self) -> Hash {
+        if self.joining.is_some() { NO_HASH } else { self.digest_hash() }
+    }
+
     /// Returns whether the clock moved in this turn.
     pub fn has_moved(&self) -> bool {
         !self.moved.is_empty()
@@ -263,7 +342,7 @@ impl State {
     /// # Errors
     /// [`RowsError`].
     pub fn flush(&mut self, now: UnixMillis, rows: &mut dyn Rows) -> Result<usize, RowsError> {
-        if self.moved.is_empty() {
+        if !std::mem::take(&mut self.has_changed) {
             return Ok(0);
         }
         for actor in std::mem::take(&mut self.moved) {
@@ -273,7 +352,10 @@ impl State {
             }
         }
         for (actor, header) in std::mem::take(&mut self.tips) {
-            rows.put(Table::Tips, actor.as_bytes(), &header)?;
+            match header {
+                Some(header) => rows.put(Table::Tips, actor.as_bytes(), &header)?,
+                None => rows.remove(Table::Tips, actor.as_bytes())?,
+            }
         }
         self.counters.commit += 1;
         self.counters.newest = self.counters.newest.max(now);
@@ -284,7 +366,12 @@ impl State {
             let number = [&self.counters.commit.to_be_bytes()[..], &n.to_be_bytes()].concat();
             rows.put(Table::News, &number, &key.cid().to_bytes())?;
         }
-        Ok(news.len())
+        let all = usize::from(std::mem::take(&mut self.all_is_news));
+        if all > 0 {
+            let n = u32::try_from(news.len()).unwrap_or(u32::MAX);
+            rows.put(Table::News, &[&self.counters.commit.to_be_bytes()[..], &n.to_be_bytes()].concat(), &[])?;
+        }
+        Ok(news.len() + all)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is applied: the clock in memory with its indexes, and the same thought a few changes ahead.
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use crate::crdt::automerge::formats::change::Dot;
 use crate::crdt::automerge::formats::clock::{
@@ -103,6 +104,20 @@ impl Clock {
         }
     }
 
+    /// Takes a fork point, when it is new or below the one that is known; returns whether it is.
+    pub fn learn_fork(&mut self, actor: &Actor, fork: Fork) -> bool {
+        let is_news = self.forks.get(actor).is_none_or(|known| fork < *known);
+        if is_news {
+            self.set_fork(actor, fork);
+        }
+        is_news
+    }
+
+    /// The forked actors, and where they forked.
+    pub fn forks(&self) -> impl Iterator<Item = (&Actor, &Fork)> {
+        self.forks.iter()
+    }
+
     fn touch(&mut self, actor: &Actor) {
         if !self.stale.contains(actor.peer_bytes()) {
             self.stale.insert(actor.peer_bytes().to_vec());
@@ -129,6 +144,11 @@ impl Clock {
     /// The rows, in the order of the actors.
     pub fn rows(&self) -> impl Iterator<Item = (&Actor, &Row)> {
         self.rows.iter()
+    }
+
+    /// The rows from an actor on, in the order of the actors.
+    pub fn rows_from(&self, start: Bound<Actor>) -> impl Iterator<Item = (&Actor, &Row)> {
+        self.rows.range((start, Bound::Unbounded))
     }
 
     /// Returns whether any actor is known to be forked.
@@ -163,6 +183,36 @@ impl Clock {
             rows.entry(actor.suffix()).or_insert(bare);
         }
         Group { peer, rows: rows.into_values().collect() }
+    }
+
+    /// The rows of all peers' starts, ascending by the bytes of the peer ids.
+    pub fn all_groups(&self) -> Vec<Group> {
+        let peers: BTreeSet<&[u8]> = self.rows.keys().chain(self.forks.keys()).map(Actor::peer_bytes).collect();
+        let peers = peers.into_iter().map(|bytes| PeerId::from_bytes(bytes).expect("an actor begins with a peer id"));
+        peers.map(|peer| self.group(peer)).collect()
+    }
+
+    /// Takes what another clock has seen: of each actor the longer history (rule 11). Returns the actors whose rows moved.
+    pub fn join(&mut self, other: &Self) -> Vec<Actor> {
+        for (actor, fork) in &other.forks {
+            self.learn_fork(actor, *fork);
+        }
+        let mut moved = Vec::new();
+        for (actor, theirs) in &other.rows {
+            let ours = self.rows.get(actor).copied().unwrap_or_default();
+            let mut joined = match (ours.seq, ours.tip).cmp(&(theirs.seq, theirs.tip)) {
+                std::cmp::Ordering::Less => *theirs,
+                std::cmp::Ordering::Equal => Row { head: ours.head && theirs.head, ..ours },
+                std::cmp::Ordering::Greater => ours,
+            };
+            joined.max_op = ours.max_op.max(theirs.max_op);
+            let joined = clamp(joined, self.fork(actor));
+            if joined != self.rows.get(actor).copied() {
+                self.set(actor, joined);
+                moved.push(actor.clone());
+            }
+        }
+        moved
     }
 
     /// Replaces everything that is known of the peer of `group`.

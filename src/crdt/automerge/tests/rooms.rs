@@ -116,7 +116,7 @@ fn only_headers_that_no_honest_author_signs_are_a_proof() {
 fn a_row_of_a_fork_reads_back_and_a_damaged_one_is_known() {
     let (first, twin) = (next(2, None, &[], vec![put(1, &[])]), next(2, None, &[], vec![put(3, &[])]));
     let proof = [first.header, twin.header];
-    let row = fork::seen_row(Fork { s: 1, m: 0 }, &proof);
+    let row = fork::row(Fork { s: 1, m: 0 }, false, &proof);
     assert_eq!((fork::is_in_force(&row), fork::point(&row)), (false, Some(Fork { s: 1, m: 0 })));
     assert_eq!(fork::proof(&row), Some(proof));
     let forced = [&[1][..], &row[1..]].concat();

@@ -1,11 +1,13 @@
 //! (test) Engines that sync with each other by hand.
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 
 use super::testing::{CLUSTER, EPOCH, cid, keypair, peer};
 use crate::crdt::automerge::formats::frames::Frame;
 use crate::crdt::automerge::sync::check::HEARTBEATS_TOPIC;
-use crate::crdt::automerge::{EngineArgs, open};
-use crate::crdt::{Engine, Input, MapRows, Now, Op, Seen, Sending, Session, Ticket, Turn};
+use crate::crdt::automerge::{EngineArgs, Limits, open};
+use crate::crdt::{Engine, Input, MapRows, Notice, Now, Op, Seen, Sending, Session, Survey, Talk, Ticket, Turn};
 use crate::model::{Pin, Trust, UnixMillis};
 
 /// One engine, and a clock to move.
@@ -24,7 +26,7 @@ impl Site {
             trust,
             actor_suffix: [n; 8],
             started: UnixMillis(1),
-            pending_max: EngineArgs::PENDING_MAX,
+            limits: Limits::default(),
         };
         let mut rows = MapRows::default();
         let mut site = Self { engine: open(args, &mut rows).unwrap(), rows, mono: 0 };
@@ -53,24 +55,36 @@ impl Site {
         self.turn(vec![Input::Checked { from: peer(9), item }])
     }
 
+    /// Runs a survey on the rows of now; returns the notices that its parts make.
+    pub fn found(&mut self, survey: Box<dyn Survey>) -> Vec<Notice> {
+        let mut parts = Vec::new();
+        let mut give = |part| {
+            parts.push(part);
+            ControlFlow::Continue(())
+        };
+        survey.run(&self.rows, &mut give).unwrap();
+        let turns: Vec<Turn> = parts.into_iter().map(|part| self.turn(vec![Input::Found(Some(part))])).collect();
+        turns.into_iter().flat_map(|turn| turn.notices).collect()
+    }
+
     pub fn frame(&mut self, n: u8, bytes: &Bytes) -> Turn {
-        let frame = self.engine.check().frame(bytes).unwrap();
-        self.turn(vec![Input::Frame { peer: peer(n), frame }])
+        let frame = self.engine.check().frame(Talk::Sync, bytes).unwrap();
+        self.turn(vec![Input::Frame { peer: peer(n), talk: Talk::Sync, frame }])
     }
 }
 
 pub fn gossip(turn: &Turn, of: usize) -> Vec<Bytes> {
     let pick = |sending: &Sending| match sending {
         Sending::Gossip { topic, bytes } if *topic == of => Some(bytes.clone()),
-        Sending::Gossip { .. } | Sending::OpenSync { .. } | Sending::Frame { .. } | Sending::CloseSync { .. } => None,
+        Sending::Gossip { .. } | Sending::Open { .. } | Sending::Frame { .. } | Sending::Close { .. } => None,
     };
     turn.sends.iter().filter_map(pick).collect()
 }
 
 pub fn hello_to(turn: &Turn, n: u8) -> Option<Bytes> {
     turn.sends.iter().find_map(|sending| match sending {
-        Sending::OpenSync { peer: to, hello } if *to == peer(n) => Some(hello.clone()),
-        Sending::Gossip { .. } | Sending::OpenSync { .. } | Sending::Frame { .. } | Sending::CloseSync { .. } => None,
+        Sending::Open { peer: to, talk: _, hello } if *to == peer(n) => Some(hello.clone()),
+        Sending::Gossip { .. } | Sending::Open { .. } | Sending::Frame { .. } | Sending::Close { .. } => None,
     })
 }
 
@@ -80,7 +94,7 @@ pub fn all(session: &mut dyn Session, rows: &MapRows) -> Vec<Bytes> {
 
 /// Runs a sync to its end; returns the number of changes that came.
 pub fn sync(asker: &mut Site, server: (u8, &Site), hello: &Bytes) -> usize {
-    let mut session = server.1.engine.answer().session(peer(1));
+    let mut session = server.1.engine.answer().session(peer(1), Talk::Sync);
     session.receive(hello).unwrap();
     let mut changes = 0;
     let mut turns = Vec::new();

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use crate::crdt::automerge::formats::change::{ChangeOp, Dot, Draft};
 use crate::crdt::automerge::formats::clock::{Actor, Dep};
 use crate::crdt::automerge::formats::model::{BUCKETS, GENESIS_ACTOR, Key};
-use crate::crdt::automerge::tables::{opset, state};
-use crate::crdt::automerge::{EngineArgs, open};
+use crate::crdt::automerge::tables::{entries, state};
+use crate::crdt::automerge::{EngineArgs, Limits, open};
 use crate::crdt::{Engine, Input, MapRows, Now, Sending, Table, Turn};
 use crate::model::{Cid, PeerId, Trust, UnixMillis};
 
@@ -123,7 +123,7 @@ impl Replica {
             trust: Trust::Everyone,
             actor_suffix: [start; 8],
             started: UnixMillis(i64::from(start)),
-            pending_max: EngineArgs::PENDING_MAX,
+            limits: Limits::default(),
         };
         let engine = open(args, &mut rows).unwrap();
         Self { rows, engine, number, clock: 0 }
@@ -150,7 +150,7 @@ impl Replica {
     }
 
     pub fn entries(&self, key: &Key) -> Entries {
-        let entries = opset::load(key, &self.rows).unwrap().into_iter();
+        let entries = entries::load(key, &self.rows).unwrap().into_iter();
         entries.map(|e| (e.counter, state::actor_of(e.number, &self.rows).unwrap(), e.record)).collect()
     }
 
@@ -175,7 +175,7 @@ impl Replica {
 pub fn published(turn: Turn) -> Vec<bytes::Bytes> {
     let change = |sending| match sending {
         Sending::Gossip { topic: 0, bytes } => Some(bytes),
-        Sending::Gossip { .. } | Sending::OpenSync { .. } | Sending::Frame { .. } | Sending::CloseSync { .. } => None,
+        Sending::Gossip { .. } | Sending::Open { .. } | Sending::Frame { .. } | Sending::Close { .. } => None,
     };
     turn.sends.into_iter().filter_map(change).collect()
 }

@@ -20,7 +20,7 @@ fn hello(trust: Trust) -> Frame {
 }
 
 fn frames() -> Vec<Frame> {
-    let attested = Attested { manifest: [1; 32], entries: 5, bytes: 600, attestation: vec![7; 300] };
+    let attested = Attested { id: [1; 32], pins: 5, bytes: 600, attestation: vec![7; 300] };
     vec![
         hello(Trust::Everyone),
         hello(Trust::Only([peer(1), peer(3)].into())),
@@ -64,7 +64,7 @@ fn limits_come_first() {
     assert!(decode(large(ENVELOPE_MAX)).is_ok());
     assert!(decode(large(ENVELOPE_MAX + 1)).is_err());
     let reach = |actors, attested| {
-        let one = Attested { manifest: [1; 32], entries: 5, bytes: 600, attestation: Vec::new() };
+        let one = Attested { id: [1; 32], pins: 5, bytes: 600, attestation: Vec::new() };
         decode(Frame::Reach { actors: vec![actor(1, 1); actors], attested: vec![one; attested] }.encode())
     };
     assert!(reach(REACH_MAX, ATTESTED_MAX).is_ok());

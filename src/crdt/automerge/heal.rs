@@ -1,0 +1,82 @@
+//! Somebody has written as this start of ours, or says so: we go on under another actor, and put again what we hold under the
+//! old one before we join anything, or it would count as removed (rule 16).
+//!
+//! META `put_again`: the old actor, with its length, and the last key looked at.
+use std::ops::ControlFlow;
+
+use super::formats::clock::{ACTOR_MAX, Actor};
+use super::formats::codec::Reader;
+use super::formats::model::Key;
+use super::merge::Merge;
+use super::tables::entries;
+use super::writer::Author;
+use crate::crdt::{Rows, RowsError, Table, Turn};
+
+const PUT_AGAIN: &[u8] = b"put_again";
+
+/// Keys looked at in one step.
+const KEYS_MAX: usize = 4096;
+
+/// Begins: the author goes on under another actor at once.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn begin(author: &mut Author, merge: &mut Merge, rows: &mut dyn Rows) -> Result<(), RowsError> {
+    keep(&author.actor, &[], rows)?;
+    author.leave_actor(merge);
+    Ok(())
+}
+
+/// Returns whether something is still to be put again.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn is_due(rows: &dyn Rows) -> Result<bool, RowsError> {
+    Ok(rows.get(Table::Meta, PUT_AGAIN)?.is_some())
+}
+
+/// Works on; returns whether there is more to do.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn step(author: &mut Author, merge: &mut Merge, rows: &mut dyn Rows, turn: &mut Turn) -> Result<bool, RowsError> {
+    let Some(row) = rows.get(Table::Meta, PUT_AGAIN)? else { return Ok(false) };
+    let (old, cursor) = parse(&row).ok_or(RowsError::Damaged { table: Table::Meta, what: "put_again" })?;
+    let number = merge.state.numbers.find(&old);
+    let (mut keys, mut last, mut seen, mut fault) = (Vec::new(), Vec::new(), 0, None);
+    let start = [&cursor[..], &[0]].concat();
+    rows.scan(Table::Pins, &start..b"", &mut |key, row| {
+        seen += 1;
+        last = key.to_vec();
+        match entries::decode(row) {
+            Ok(live) if live.iter().any(|entry| Some(entry.number) == number) => {
+                keys.extend(std::str::from_utf8(key).ok().and_then(Key::parse));
+            }
+            Ok(_) => (),
+            Err(error) => fault = Some(error),
+        }
+        if seen < KEYS_MAX && fault.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    fault.map_or(Ok(()), Err)?;
+    author.put_again(keys, merge, rows, turn)?;
+    let more = seen == KEYS_MAX;
+    if more {
+        keep(&old, &last, rows)?;
+    } else {
+        rows.remove(Table::Meta, PUT_AGAIN)?;
+    }
+    Ok(more)
+}
+
+fn keep(old: &Actor, cursor: &[u8], rows: &mut dyn Rows) -> Result<(), RowsError> {
+    let mut row = Vec::new();
+    old.write(&mut row);
+    row.extend_from_slice(cursor);
+    rows.put(Table::Meta, PUT_AGAIN, &row)
+}
+
+fn parse(row: &[u8]) -> Option<(Actor, Vec<u8>)> {
+    let mut reader = Reader::new(row);
+    let actor = Actor::from_bytes(reader.sized(ACTOR_MAX).ok()?)?;
+    Some((actor, reader.rest().to_vec()))
+}

@@ -1,0 +1,96 @@
+//! What is known of a snapshot on its way in, and of those who lend it.
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::believe::Belief;
+use super::verify::Reading;
+use crate::crdt::automerge::formats::clock::Hash;
+use crate::crdt::automerge::formats::snapshot::lend::Gathering;
+use crate::crdt::automerge::formats::snapshot::manifest::Core;
+use crate::crdt::automerge::merge::Merge;
+use crate::crdt::automerge::tables::view::View;
+use crate::model::PeerId;
+
+/// Peers that are remembered at most, of each kind.
+const PEERS_MAX: usize = 1024;
+
+/// The snapshot that is on its way in.
+pub struct Wanted {
+    /// Where it is.
+    pub generation: u64,
+    /// Its name.
+    pub id: Hash,
+    /// What it is.
+    pub core: Core,
+    /// Why it is believed.
+    pub belief: Belief,
+    /// Who said what it is; [`None`] after a restart.
+    pub giver: Option<PeerId>,
+    /// Places of the frames that are not here.
+    pub missing: BTreeSet<u32>,
+    /// Frames that are here in another generation: ours, its, its place.
+    pub copies: VecDeque<(u32, u64, u32)>,
+    /// Where reading it through stands.
+    pub reading: Option<Reading>,
+    /// Whether our own entries count for nothing.
+    pub is_repair: bool,
+}
+
+/// A stream on which we are lent.
+#[derive(Default)]
+pub struct Lender {
+    /// When it last said something.
+    pub last: u64,
+    /// Its manifest, as far as it came.
+    pub manifest: Gathering,
+    /// What its snapshot is called, and its places of the frames that we miss.
+    pub offer: Option<(Hash, Places)>,
+    /// Its places that we asked for, with ours.
+    pub asked: BTreeMap<u32, u32>,
+    /// The frame that comes in pieces.
+    pub frame: Option<(u32, Gathering)>,
+}
+
+/// Its places of the frames that we miss.
+pub enum Places {
+    /// The same as ours: it lends the same snapshot.
+    Same,
+    /// Ours -> its.
+    Other(BTreeMap<u32, u32>),
+}
+
+impl Wanted {
+    /// Nothing of it is here yet.
+    pub fn new(generation: u64, core: Core, belief: Belief, giver: Option<PeerId>, is_repair: bool) -> Self {
+        let missing = (0..u32::try_from(core.frames.len()).unwrap_or(u32::MAX)).collect();
+        let (id, copies) = (core.id(), VecDeque::new());
+        Self { generation, id, core, belief, giver, missing, copies, reading: None, is_repair }
+    }
+}
+
+/// The places of frames and their hashes.
+pub fn hashes(core: &Core) -> impl Iterator<Item = (u32, Hash)> {
+    (0..).zip(&core.frames).map(|(place, frame)| (place, frame.hash))
+}
+
+/// Returns whether a state has seen something that ours has not.
+pub fn is_useful(core: &Core, merge: &Merge) -> bool {
+    let clock = &merge.state.clock;
+    let rows = core.groups.iter().flat_map(|group| group.rows.iter().map(|row| (group.actor(row), row)));
+    let mut news = rows.map(|(actor, theirs)| {
+        let ours = clock.row(&actor).copied().unwrap_or_default();
+        let is_longer = clock.fork(&actor).is_none() && (ours.seq, ours.tip) < (theirs.row.seq, theirs.row.tip);
+        is_longer || theirs.fork.is_some_and(|fork| clock.fork(&actor).is_none_or(|known| fork < known))
+    });
+    news.any(|is_news| is_news)
+}
+
+/// Keeps a moment of a peer; the earliest goes when there are too many.
+pub fn remember(map: &mut BTreeMap<PeerId, u64>, peer: PeerId, at: u64) {
+    if map.len() >= PEERS_MAX
+        && !map.contains_key(&peer)
+        && let Some(oldest) = map.iter().min_by_key(|(_, at)| **at).map(|(peer, _)| *peer)
+    {
+        map.remove(&oldest);
+    }
+    map.insert(peer, at);
+}
