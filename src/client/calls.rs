@@ -1,4 +1,5 @@
 //! The calls, one a route.
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use hyper::Method;
@@ -9,7 +10,9 @@ use super::documents::documents;
 use super::error::Error;
 use super::request::Client;
 use crate::model::{Cid, PeerId, PinOptions};
-use crate::wire::rest::{Alert, ContentPath, GlobalPinInfo, Metric, PeerInfo, Pin, Version, options_to_query};
+use crate::wire::rest::{
+    Alert, ContentPath, GlobalPinInfo, Metric, PeerInfo, Pin, ReplicationHealth, Version, options_to_query,
+};
 
 /// What paths have to escape besides controls; slashes stay.
 const PATH: AsciiSet = CONTROLS
@@ -169,6 +172,22 @@ impl Client {
     /// [`Error`].
     pub async fn alerts(&self) -> Result<Vec<Alert>, Error> {
         Ok(self.call::<Option<_>>(Method::GET, "/health/alerts").await?.unwrap_or_default())
+    }
+
+    /// How the replication of the peer stands.
+    ///
+    /// # Errors
+    /// [`Error`], with code 404 of a peer that knows no such thing.
+    pub async fn replication(&self) -> Result<ReplicationHealth, Error> {
+        self.call(Method::GET, "/health/replication").await
+    }
+
+    /// A copy of the whole pinset, as the bytes of a file come; an error is the last item.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn snapshot(&self) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
+        Ok(self.send(Method::GET, "/snapshot").await?.parts())
     }
 
     async fn stream<T>(&self, method: Method, path: &str) -> Result<Documents<T>, Error>

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, HeaderValue};
@@ -187,6 +188,24 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn is_empty(&self) -> bool {
         self.response.status() == StatusCode::NO_CONTENT
+    }
+
+    /// The body as it comes; one that breaks off is an error.
+    pub(super) fn parts(self) -> BoxStream<'static, Result<Bytes, Error>> {
+        let Self { response, due, context } = self;
+        let part = move |mut body: Incoming| {
+            let context = context.clone();
+            async move {
+                let frame = match in_time(due, body.frame()).await {
+                    None => return Some((Err(timed_out(&context)), body)),
+                    Some(None) => return None,
+                    Some(Some(frame)) => frame,
+                };
+                let bytes = frame.map(|frame| frame.into_data().unwrap_or_default());
+                Some((bytes.map_err(|error| Error::local(format!("{context}: {error}"))), body))
+            }
+        };
+        stream::unfold(response.into_body(), part).boxed()
     }
 
     /// The whole body.

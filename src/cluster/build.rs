@@ -12,9 +12,8 @@ use super::flow::Defaults;
 use super::handle::{Cluster, Inner};
 use super::net::{Counts, METRICS_TOPIC};
 use super::peers::{Disk, InformersArgs, IpfsId, Members};
-use super::pinset::{self, Outbound, Pinset, Writer};
+use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
 use super::status::Local;
-use super::wishes::PinsetWishes;
 use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};
 use crate::ipfs::{Connector, Kubo, KuboArgs};
@@ -90,6 +89,7 @@ pub fn open_cluster(
         tracker,
         pinset,
         counts: Arc::new(Counts::default()),
+        notices: Arc::default(),
     };
     Ok((Cluster { inner: Arc::new(inner) }, task))
 }

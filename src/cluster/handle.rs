@@ -6,7 +6,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use super::error::Error;
 use super::flow::{self, Defaults};
-use super::net::Counts;
+use super::net::{Counts, Notices};
 use super::peers::{IpfsId, Members};
 use super::pinset::Pinset;
 use super::status::Local;
@@ -50,6 +50,7 @@ pub(super) struct Inner {
     pub ipfs_id: Arc<IpfsId>,
     pub local: Local,
     pub counts: Arc<Counts>,
+    pub notices: Arc<Notices>,
 }
 
 impl Inner {

@@ -71,7 +71,7 @@ fn spawn_users(
     events: mpsc::Receiver<Event>,
     outbound: mpsc::Receiver<Outbound>,
 ) -> Result<Vec<(&'static str, Task)>, Fatal> {
-    let Inner { own, pinset, swarm, members, trust, counts, .. } = &*cluster.inner;
+    let Inner { own, pinset, swarm, members, trust, counts, notices, .. } = &*cluster.inner;
     let (pinset, swarm, counts) = (pinset.clone(), swarm.clone(), counts.clone());
     let checks = Checks::spawn(ChecksArgs {
         topics: pinset.topics(),
@@ -98,7 +98,7 @@ fn spawn_users(
     let (answers, answers_task) = calls::spawn(&swarm, Arc::new(Answers(cluster.clone())));
     let inlet = Inlet { pinset: pinset.clone(), checks, syncs: syncs.clone(), answers, neighbours, bell };
     let inlet = Task::spawn(|stop| inlet.run(events, stop));
-    let outlet = Outlet { pinset, swarm, syncs, counts };
+    let outlet = Outlet { pinset, swarm, syncs, counts, notices: notices.clone() };
     let outlet = Task::spawn(|stop| outlet.run(outbound, stop));
     Ok(vec![
         ("chores", chores),

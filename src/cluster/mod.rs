@@ -9,12 +9,12 @@ mod net;
 pub mod offline;
 mod peers;
 pub mod pinset;
+mod replication;
 mod status;
 #[cfg(test)]
 mod testing;
-mod wishes;
 pub use error::{Error, SetupError};
 pub use handle::Cluster;
 pub use lifecycle::{Args, Peer, STOP_MAX, start};
 pub use net::Counts;
-pub use wishes::PinsetWishes;
+pub use replication::ReplicationHealth;

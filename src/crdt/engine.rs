@@ -194,10 +194,37 @@ pub trait Session: Send {
     fn done(&self) -> bool;
 }
 
+/// A copy of the whole pinset that is being made for a user.
+pub trait Backup: Send {
+    /// Works on; each call is one short read transaction.
+    ///
+    /// # Errors
+    /// [`RowsError`].
+    fn next(&mut self, rows: &dyn ReadRows) -> Result<BackupStep, RowsError>;
+}
+
+/// What a step of a backup brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackupStep {
+    /// The next bytes.
+    Bytes(Bytes),
+    /// Nothing yet: go on at once.
+    Again,
+    /// The state is being copied, or others are being lent to: go on after a while, and give the engine a turn.
+    Later,
+    /// A newer copy took its place: begin again.
+    Gone,
+    /// All is said.
+    End,
+}
+
 /// Makes the answering side of streams.
 pub trait Answer: Send + Sync {
     /// A session for one stream that `peer` opened.
     fn session(&self, peer: PeerId, talk: Talk) -> Box<dyn Session>;
+
+    /// A copy of the pinset with all that is applied now, when this engine can make one.
+    fn backup(&self) -> Option<Box<dyn Backup>>;
 }
 
 /// A sending that a turn asks for; it leaves after the commit.
@@ -283,6 +310,38 @@ pub enum Notice {
         /// Which.
         peer: PeerId,
     },
+}
+
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fork { peer, seq } => write!(
+                f,
+                "{peer} signed two histories, which part at change {seq}; what follows is refused: was its folder copied, \
+                 or its disk restored?"
+            ),
+            Self::OtherEpoch { peer, epoch } => write!(
+                f,
+                "{peer} speaks epoch {epoch} and is kept out: one of the two needs `ipfs-cluster-service state new-epoch`"
+            ),
+            Self::Divergence { peer } => write!(
+                f,
+                "{peer} has our clock and another digest, though ours is that of our rows; the two states are joined"
+            ),
+            Self::Damaged => f.write_str(
+                "the digest is not that of the rows: the store is damaged, and mends itself from a trusted peer's state",
+            ),
+            Self::BadSnapshot { peer } => {
+                write!(f, "{peer} lent a snapshot that is not what it was said to be; it is not asked for a day")
+            }
+            Self::OwnActor { peer } => write!(
+                f,
+                "{peer} knows changes of this peer that it did not write: does a copy of it run? It goes on as another writer"
+            ),
+            Self::Joined { peer, pins } => write!(f, "joined the state of {peer} with {pins} pins"),
+            Self::OverRate { peer } => write!(f, "{peer} writes faster than its rate; the rest comes by sync"),
+        }
+    }
 }
 
 /// Why a write was not made.

@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 
 use super::child;
 use super::daemon::Daemon;
-use super::lib::cluster::PinsetWishes;
 use super::lib::cluster::pinset::Args;
+use super::lib::cluster::pinset::PinsetWishes;
 use super::lib::model::{Cid, Pin};
 use super::lib::store::LedgerDb;
 use super::lib::task::Task;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use ipfs_cluster::crdt::automerge::{self, EngineArgs, Limits, Reader};
 use ipfs_cluster::crdt::{
-    Engine, Input, MapRows, Now, Op, Part, Pinset, Rows, RowsError, Seen, Sending, Session, Survey, Talk, Ticket, Turn,
+    Engine, Input, MapRows, Now, Op, Part, Pinset, RowsError, Seen, Sending, Survey, Talk, Ticket, Turn,
 };
 use ipfs_cluster::model::{PeerId, Pin, Trust, UnixMillis};
 use libp2p::identity::Keypair;

@@ -1,10 +1,11 @@
 //! What the handlers need of a cluster; the tests have a small one of their own.
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::cluster::{Cluster, Error};
+use crate::cluster::{Cluster, Error, ReplicationHealth};
 use crate::model::{Alert, Cid, GlobalPinInfo, Metric, PeerInfo, Pin, PinOptions, PinTypes, StatusFilter};
 
 /// What handlers share.
@@ -32,6 +33,8 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn metric_names(&self) -> Vec<String>;
     fn metrics(&self, name: &str) -> Vec<Metric>;
     fn alerts(&self) -> Vec<Alert>;
+    fn replication(&self) -> ReplicationHealth;
+    fn snapshot(&self) -> Answers<Bytes>;
 }
 
 impl Backend for Cluster {
@@ -105,5 +108,13 @@ impl Backend for Cluster {
 
     fn alerts(&self) -> Vec<Alert> {
         self.alerts()
+    }
+
+    fn replication(&self) -> ReplicationHealth {
+        self.replication()
+    }
+
+    fn snapshot(&self) -> Answers<Bytes> {
+        self.snapshot()
     }
 }

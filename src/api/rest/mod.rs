@@ -6,6 +6,7 @@ mod monitor;
 mod options;
 mod peers;
 mod pins;
+mod replication;
 mod routes;
 
 pub use routes::{RestOptions, router};

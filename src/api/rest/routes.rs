@@ -10,7 +10,7 @@ use super::super::auth::Credentials;
 use super::super::error::{ApiError, no_content};
 use super::super::router::{Pipeline, header_map, no_head, pass};
 use super::backend::{Api, Backend};
-use super::{allocations, monitor, peers, pins};
+use super::{allocations, monitor, peers, pins, replication};
 use crate::cluster::Cluster;
 
 /// What the configuration says about the REST API.
@@ -48,6 +48,8 @@ pub(super) fn over(backend: Arc<dyn Backend>, options: &RestOptions) -> Router {
         .route("/monitor/metrics/{name}", no_head(get(monitor::metrics)))
         .route("/health", no_head(get(|| async { no_content() })))
         .route("/health/alerts", no_head(get(monitor::alerts)))
+        .route("/health/replication", no_head(get(replication::health)))
+        .route("/snapshot", no_head(get(replication::snapshot)))
         .fallback(|| async { ApiError::no_route() })
         .with_state(Api(backend))
         .layer(from_fn_with_state(Arc::new(pipeline), pass))

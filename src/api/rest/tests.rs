@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, header};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
@@ -14,7 +15,8 @@ use tower::ServiceExt;
 use super::backend::Backend;
 use super::routes::{RestOptions, over};
 use crate::api::Credentials;
-use crate::cluster::Error;
+use crate::cluster::{Error, ReplicationHealth};
+use crate::crdt::{Notice, Summary};
 use crate::model::*;
 
 const A: &str = "QmP63DkAFEnDYNjDYBpyNDfttu1fvUw99x1brscPzpqmmq";
@@ -130,6 +132,16 @@ impl Backend for Small {
 
     fn recover_all(&self, local: bool) -> BoxStream<'static, Result<GlobalPinInfo, Error>> {
         if local { stream::iter([Err(Error::Other("ipfs is down".into()))]).boxed() } else { stream::empty().boxed() }
+    }
+
+    fn replication(&self) -> ReplicationHealth {
+        let summary = Summary { entries: 2, in_sync: true, ..Summary::default() };
+        let notice = Notice::Fork { peer: PEER.parse().unwrap(), seq: 7 };
+        ReplicationHealth { summary, notices: vec![(UnixMillis::from_seconds(1), notice)] }
+    }
+
+    fn snapshot(&self) -> BoxStream<'static, Result<Bytes, Error>> {
+        stream::iter(["frame ", "by frame"]).map(|part| Ok(Bytes::from(part))).boxed()
     }
 
     fn metric_names(&self) -> Vec<String> {
@@ -350,4 +362,18 @@ async fn the_client_reads_what_the_server_writes() {
     assert_eq!(statuses.len(), 2);
     assert_eq!(client.allocation(cids[1]).await.unwrap_err().code, 404);
     task.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_health_of_the_replication_is_one_document() {
+    let (status, body) = answer("GET /health/replication").await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["pins"], &body["in_sync"]), (200, &2.into(), &true.into()));
+    assert!(body["notices"][0]["text"].as_str().unwrap().contains("signed two histories"));
+    assert_eq!(body["snapshot_at"], "0001-01-01T00:00:00Z");
+}
+
+#[tokio::test]
+async fn a_snapshot_comes_as_it_is_made() {
+    assert_eq!(answer("GET /snapshot").await, (200, "frame by frame".into()));
 }

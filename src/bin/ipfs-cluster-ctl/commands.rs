@@ -39,6 +39,7 @@ pub fn program() -> Command {
                 .about("Prints the peer's version; -v prints this program's."),
         )
         .command(health())
+        .command(snapshot())
         .command(ipfs())
 }
 
@@ -194,11 +195,27 @@ each member, such as \"ping\" or \"freespace\".",
         .about("Prints which metrics of which peers expired, newest first.");
     let bandwidth = Command::new("bandwidth", "Lists bandwidth stats for libp2p protocols")
         .about("Prints bytes in and out of each protocol between peers.");
+    let replication = Command::new("replication", "Show how the replication of this peer stands").about(
+        "
+Prints whether the peer has what the others have, what waits, how long its log is, and what
+was noticed: forks, damage, joins. The peer has all that it heard of when it is in sync.",
+    );
     Command::new("health", "Cluster monitoring information")
         .command(graph)
         .command(metrics)
         .command(alerts)
         .command(bandwidth)
+        .command(replication)
+}
+
+fn snapshot() -> Command {
+    let save = Command::new("save", "save a copy of the pinset to a file").arguments("<file>").about(
+        "
+Makes a copy of the whole pinset with all that the peer holds now, while it runs, and writes
+it to a file (\"-\" is stdout). \"ipfs-cluster-service state import --format snapshot <file>\"
+starts a new peer from it.",
+    );
+    Command::new("snapshot", "Copies of the pinset to take away").command(save)
 }
 
 fn ipfs() -> Command {

@@ -10,6 +10,7 @@ mod human;
 mod output;
 mod peers;
 mod pin;
+mod snapshot;
 mod status;
 mod text;
 
@@ -78,6 +79,8 @@ async fn dispatch(run: &Run, globals: &Globals, output: &mut Output) -> Result<(
         ["recover"] => status::recover(client, run, output).await,
         ["health", "metrics"] => health::metrics(client, run, output).await,
         ["health", "alerts"] => health::alerts(client, output).await,
+        ["health", "replication"] => output.show(&client.replication().await?),
+        ["snapshot", "save"] => snapshot::save(client, run).await,
         other => Err(Failure::Unavailable(other.join(" "))),
     }
 }

@@ -3,7 +3,9 @@ use std::fmt::Write as _;
 
 use ipfs_cluster::model::UnixMillis;
 use ipfs_cluster::task;
-use ipfs_cluster::wire::rest::{Alert, Error, GlobalPinInfo, Metric, PeerInfo, Pin, PinInfoShort, Time, Version};
+use ipfs_cluster::wire::rest::{
+    Alert, Error, GlobalPinInfo, Metric, PeerInfo, Pin, PinInfoShort, ReplicationHealth, Time, Version,
+};
 
 use super::human::{relative, size};
 
@@ -134,6 +136,35 @@ impl Text for Alert {
             relative(triggered, now),
         )
     }
+}
+
+impl Text for ReplicationHealth {
+    fn text(&self) -> String {
+        let now = task::wall().nanos();
+        let ago = |time: Time| time.millis().map_or_else(|| "never".into(), |at| relative(at.nanos(), now));
+        let state = match (self.joining, self.in_sync) {
+            (true, _) => "joining the state of another peer",
+            (false, true) => "in sync with all that it hears",
+            (false, false) => "others have what it has not, or have not what it has",
+        };
+        let mut text = format!("{} pins | {state}\n", self.pins);
+        let _ = writeln!(text, "  > Clock: {} | Digest: {}", short(&self.clock), short(&self.digest));
+        let _ = writeln!(
+            text,
+            "  > Waiting changes: {} | Of untrusted writers: {} | Forks: {}",
+            self.pending, self.staged, self.forks
+        );
+        let _ = writeln!(text, "  > Log: {} | Snapshot: {}", size(self.log_bytes), ago(self.snapshot_at));
+        for notice in &self.notices {
+            let _ = writeln!(text, "  ! {}: {}", ago(notice.at), notice.text);
+        }
+        text
+    }
+}
+
+/// The beginning of a hash: enough to compare by eye.
+fn short(hash: &str) -> &str {
+    hash.get(..16).unwrap_or(hash)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Between the swarm and the parts of this peer: what comes in is checked and handed on, what is decided goes out.
 mod counts;
+mod notices;
 
 mod checks;
 mod syncs;
@@ -9,6 +10,7 @@ mod serve;
 
 pub use checks::{Args as ChecksArgs, Checks, METRICS_TOPIC};
 pub use counts::Counts;
+pub use notices::Notices;
 pub use pipes::{Inlet, Outlet};
 pub use serve::Answers;
 pub use syncs::{Args as SyncsArgs, spawn as spawn_syncs};

@@ -7,13 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::checks::{Checks, Gossip, METRICS_TOPIC};
 use super::counts::Counts;
+use super::notices::Notices;
 use super::syncs::Syncs;
 use crate::cluster::pinset::{Outbound, Pinset};
 use crate::crdt::{Input, Notice, Sending, Talk};
 use crate::model::PeerId;
 use crate::swarm::calls::CallServer;
 use crate::swarm::{Event, Swarm};
-use crate::task::Fatal;
+use crate::task::{self, Fatal};
 
 /// From the swarm to the parts.
 pub struct Inlet {
@@ -89,6 +90,8 @@ pub struct Outlet {
     pub syncs: Syncs,
     /// Where losses are counted.
     pub counts: Arc<Counts>,
+    /// Where an operator finds notices.
+    pub notices: Arc<Notices>,
 }
 
 impl Outlet {
@@ -107,7 +110,10 @@ impl Outlet {
                     }
                 }
                 Some(Outbound::Sending(sending)) => self.syncs.send(sending),
-                Some(Outbound::Notice(notice)) => tell(&notice),
+                Some(Outbound::Notice(notice)) => {
+                    tell(&notice);
+                    self.notices.add(notice, task::wall());
+                }
                 Some(Outbound::Counts(counts)) => counts.iter().for_each(|(name, n)| self.counts.add(name, *n)),
                 None => return Ok(()),
             }
@@ -125,30 +131,10 @@ impl Outlet {
 /// Says what an operator should hear of.
 fn tell(notice: &Notice) {
     match notice {
-        Notice::Fork { peer, seq } => tracing::error!(
-            %peer, seq,
-            "a peer signed two histories; its changes from there on are refused: was its folder copied or its disk restored?"
-        ),
-        Notice::OtherEpoch { peer, epoch } => {
-            tracing::warn!(%peer, epoch, "a peer speaks another epoch and is kept out");
-        }
-        Notice::Divergence { peer } => tracing::error!(
-            %peer,
-            "a trusted peer has our clock and another digest, though ours is that of our rows: the two states are joined"
-        ),
-        Notice::Damaged => tracing::error!(
-            "the pinset's digest is not that of its rows: the store is damaged, and mends itself from a trusted peer's state"
-        ),
-        Notice::BadSnapshot { peer } => {
-            tracing::warn!(%peer, "a peer lent a snapshot that is not what it was said to be; it is not asked for a day");
-        }
-        Notice::OwnActor { peer } => tracing::error!(
-            %peer,
-            "somebody has written under this peer's identity: does a copy of it run? This peer goes on as another writer"
-        ),
-        Notice::Joined { peer, pins } => tracing::info!(%peer, pins, "the state of another peer is joined"),
-        Notice::OverRate { peer } => {
-            tracing::warn!(%peer, "a peer writes faster than its rate; the rest comes by sync");
+        Notice::Joined { .. } => tracing::info!("{notice}"),
+        Notice::OtherEpoch { .. } | Notice::OverRate { .. } | Notice::BadSnapshot { .. } => tracing::warn!("{notice}"),
+        Notice::Fork { .. } | Notice::Divergence { .. } | Notice::Damaged | Notice::OwnActor { .. } => {
+            tracing::error!("{notice}");
         }
     }
 }

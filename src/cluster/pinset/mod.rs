@@ -7,10 +7,12 @@ mod survey;
 mod turn;
 
 mod handle;
+mod wishes;
 mod writer;
 
 pub use failure::Failure;
 pub use handle::{News, Pinset};
 pub use shared::{Full, State};
 pub use turn::Outbound;
+pub use wishes::PinsetWishes;
 pub use writer::{Args, OpenEngine, Writer, spawn};

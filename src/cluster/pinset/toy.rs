@@ -225,6 +225,10 @@ impl Check for Nothing {
 }
 
 impl Answer for Nothing {
+    fn backup(&self) -> Option<Box<dyn crdt::Backup>> {
+        None
+    }
+
     fn session(&self, _peer: PeerId, _talk: Talk) -> Box<dyn Session> {
         unreachable!("nobody syncs with a toy")
     }

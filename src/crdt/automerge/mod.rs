@@ -20,4 +20,5 @@ mod tests;
 pub use audit::{Audit, audit, audit_against};
 pub use engine::{EngineArgs, Limits, open};
 pub use reader::Reader;
+pub use snapshot::file::{FRAME_MAX, MAGIC, RestoreArgs, RestoreError, Restoring};
 pub use tables::state::OpenError;

@@ -1,4 +1,4 @@
-//! Metrics and alerts.
+//! Metrics, alerts, and the health of the replication.
 use serde::{Deserialize, Serialize};
 
 use super::Time;
@@ -35,6 +35,44 @@ pub struct Alert {
     pub metric: Metric,
     /// When the expiry was noticed.
     pub triggered_at: Time,
+}
+
+/// How the replication of the peer that is asked stands: an answer of our own, which Go's programs do not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReplicationHealth {
+    /// Pins in the pinset.
+    pub pins: u64,
+    /// Hash of the clock, in hex: equal clocks have applied the same changes.
+    pub clock: String,
+    /// Hash of the digest, in hex; zero while a join goes on. Equal clocks with unequal digests are a fault.
+    pub digest: String,
+    /// Whether every peer that spoke lately has this clock.
+    pub in_sync: bool,
+    /// Whether the keys of another peer's state are being joined.
+    pub joining: bool,
+    /// Changes that wait for others in memory.
+    pub pending: usize,
+    /// Changes of untrusted authors that wait on disk for a trusted one above them.
+    pub staged: usize,
+    /// Writers that signed two histories.
+    pub forks: usize,
+    /// Bytes of the log of changes.
+    pub log_bytes: u64,
+    /// When the snapshot was made or fetched that others may have; zero when there is none.
+    pub snapshot_at: Time,
+    /// What was noticed, newest first.
+    pub notices: Vec<Notice>,
+}
+
+/// Something that an operator should hear of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notice {
+    /// When.
+    pub at: Time,
+    /// What.
+    pub text: String,
 }
 
 impl From<&model::Metric> for Metric {

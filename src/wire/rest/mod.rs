@@ -9,7 +9,7 @@ mod text;
 mod time;
 pub use address::{io_words, tcp_target};
 pub use id::{Error, IpfsId, PeerInfo, Version};
-pub use metric::{Alert, Metric};
+pub use metric::{Alert, Metric, Notice, ReplicationHealth};
 pub use pin::Pin;
 pub use query::{Query, options_to_query};
 pub use status::{GlobalPinInfo, PinInfoShort};

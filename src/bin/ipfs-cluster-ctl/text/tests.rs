@@ -5,6 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::super::output::pretty;
+use ipfs_cluster::wire::rest::Notice;
+
 use super::*;
 
 fn recording(name: &str) -> String {
@@ -86,4 +88,14 @@ fn what_has_no_recording() {
     assert!(shard.text().ends_with("Exp: ∞ | Added: unknown\n"));
     let levels = Pin { kind: "shard-pin".into(), max_depth: 1, ..Pin::default() };
     assert!(levels.text().contains("| SHARD-PIN |") && levels.text().contains("| Recursive-1 |"));
+}
+
+#[test]
+fn the_health_of_the_replication_says_what_is_wrong() {
+    let notice = Notice { at: Time::default(), text: "somebody signed two histories".into() };
+    let health = ReplicationHealth { pins: 3, clock: "ab".repeat(32), notices: vec![notice], ..Default::default() };
+    let text = health.text();
+    assert!(text.starts_with("3 pins | others have what it has not"), "{text}");
+    assert!(text.contains("Clock: abababababababab |") && text.contains("Snapshot: never"), "{text}");
+    assert!(text.ends_with("  ! never: somebody signed two histories\n"), "{text}");
 }

@@ -341,6 +341,18 @@ pub fn served(joined: &Joining, made: UnixMillis) -> Served {
     }
 }
 
+/// Keeps the proof of a fork that a snapshot brought, in force.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn keep_proof(proof: &[Header; 2], state: &mut State, rows: &mut dyn Rows) -> Result<(), RowsError> {
+    let [a, b] = proof;
+    let Some(point) = fork::proven(a, b) else { return Ok(()) };
+    rows.put(Table::Forked, a.actor.as_bytes(), &fork::row(point, true, proof))?;
+    state.learn_fork(&a.actor, point);
+    Ok(())
+}
+
 /// The signed header of the newest actor of each peer id, where we have it.
 fn tips(groups: &[Group], state: &State, rows: &dyn Rows) -> Result<Vec<Header>, RowsError> {
     let mut tips = Vec::new();

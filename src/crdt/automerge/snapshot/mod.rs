@@ -2,6 +2,7 @@
 pub mod believe;
 pub mod builds;
 pub mod fetch;
+pub mod file;
 pub mod lend;
 pub mod lender;
 pub mod survey;

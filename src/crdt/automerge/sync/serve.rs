@@ -12,13 +12,14 @@ use crate::crdt::automerge::formats::clock::{Actor, Group, Hash, Row};
 use crate::crdt::automerge::formats::envelope::Header;
 use crate::crdt::automerge::formats::frames::{Attested, CHANGES_MAX, FRAME_MAX, Frame, Hello, REACH_MAX};
 use crate::crdt::automerge::formats::heartbeat::Heartbeat;
+use crate::crdt::automerge::snapshot::file::Saving;
 use crate::crdt::automerge::snapshot::lend::{Lending, Lends};
 use crate::crdt::automerge::tables::joining::Joining;
 use crate::crdt::automerge::tables::shelf::{self, Served, Shelf};
 use crate::crdt::automerge::tables::state::{Counters, Numbers, load_clock};
 use crate::crdt::automerge::tables::view::{Clock, View};
 use crate::crdt::automerge::tables::{fork, log};
-use crate::crdt::{Answer, ReadRows, Refused, RowsError, Session, Table, Talk};
+use crate::crdt::{Answer, Backup, ReadRows, Refused, RowsError, Session, Table, Talk};
 use crate::model::PeerId;
 
 /// Frames of rows that an asker may send, as many mebibytes.
@@ -50,6 +51,10 @@ impl Answer for Server {
             Talk::Sync => Box::new(Serving { server: self.clone(), peer, phase: Phase::Hello, out: VecDeque::new() }),
             Talk::Snapshot => Box::new(Lending::new(self.epoch, self.lends.clone())),
         }
+    }
+
+    fn backup(&self) -> Option<Box<dyn Backup>> {
+        Some(Box::new(Saving::new(self.epoch, self.lends.clone())))
     }
 }
 

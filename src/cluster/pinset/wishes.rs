@@ -1,8 +1,8 @@
 //! The pinset as the tracker sees it: what this peer is to hold.
 use tokio::sync::watch;
 
-use super::error::Error;
-use super::pinset::Pinset;
+use super::handle::Pinset;
+use crate::cluster::Error;
 use crate::model::{Cid, Pin};
 use crate::tracker::{News, Wishes, WishesError};
 

@@ -1,12 +1,12 @@
-//! Work on a peer's pinset while no daemon runs: export, import, cleanup. The caller holds the folder's lock.
+//! Export, import, cleanup: pins one by one.
 use std::path::{Path, PathBuf};
 
 use libp2p::identity::Keypair;
 use tokio::sync::mpsc;
 
-use super::build::{open_pinset, stores};
-use super::error::Error;
-use super::pinset::{Outbound, Pinset, Writer};
+use crate::cluster::Error;
+use crate::cluster::build::{open_pinset, stores};
+use crate::cluster::pinset::{Outbound, Pinset, Writer};
 use crate::config::{Config, make_folder};
 use crate::crdt::{self, Op, Pinset as _, RowsError, Seen, automerge};
 use crate::model::Pin;
@@ -17,7 +17,7 @@ use crate::task::Fatal;
 pub const BATCH: usize = 4096;
 
 /// Where an import is built before it takes the old pinset's place.
-const ASIDE: &str = "import";
+pub(super) const ASIDE: &str = "import";
 
 /// Calls `each` with every pin of the pinset in `folder`, in key order, a transaction a page; returns how many.
 ///
@@ -56,10 +56,10 @@ pub struct Import {
 }
 
 /// The folder of an import, which is gone when the import ends, however it does.
-struct Aside(PathBuf);
+pub(super) struct Aside(pub(super) PathBuf);
 
 impl Aside {
-    fn make(path: PathBuf) -> Result<Self, Fatal> {
+    pub(super) fn make(path: PathBuf) -> Result<Self, Fatal> {
         remove_folder(&path)?;
         make_folder(&path)?;
         Ok(Self(path))
@@ -105,14 +105,19 @@ impl Import {
         let Self { folder, pinset, writer, _outbound, aside } = self;
         drop(pinset);
         writer.stop().await?;
-        let ([old, ledger], [new, _]) = (stores(&folder), stores(&aside.0));
-        // The ledger's cursor counts the old pinset's commits; a new ledger begins with a walk over all pins.
-        remove(&ledger)?;
-        std::fs::rename(new, old)?;
-        drop(aside);
-        std::fs::File::open(&folder)?.sync_all()?;
-        Ok(())
+        take_place(&folder, aside)
     }
+}
+
+/// Puts the pinset that was built aside in the place of the old one.
+pub(super) fn take_place(folder: &Path, aside: Aside) -> Result<(), Fatal> {
+    let ([old, ledger], [new, _]) = (stores(folder), stores(&aside.0));
+    // The ledger's cursor counts the old pinset's commits; a new ledger begins with a walk over all pins.
+    remove(&ledger)?;
+    std::fs::rename(new, old)?;
+    drop(aside);
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(())
 }
 
 /// Removes the pinset in `folder`, with the ledger that follows it.
