@@ -165,11 +165,13 @@ impl Restoring {
     }
 
     /// Frames that the file has.
+    #[must_use]
     pub fn frames(&self) -> usize {
         self.core.frames.len()
     }
 
     /// Pins that the file has.
+    #[must_use]
     pub const fn pins(&self) -> u64 {
         self.core.pins
     }
