@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Error;
-use super::common::free_port;
+use super::common::ports::free_port;
 use super::common::process::{Process, now, tail};
 use super::http::Connection;
 

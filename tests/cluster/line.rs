@@ -10,6 +10,7 @@ use ipfs_cluster::task;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::ports::free_port;
 use crate::rig::{Home, Node, alone, until};
 
 /// A door that lets in one connection: peers hand known addresses on, and nobody else is to come in. So it is shut until
@@ -21,9 +22,8 @@ struct Door {
 
 impl Door {
     /// Puts a door before `home`, which lets nobody know where it really listens.
-    async fn before(home: &mut Home) -> Self {
-        let (one, other) = (free_port().await, free_port().await);
-        let [outside, behind] = [&one, &other].map(|socket| socket.local_addr().unwrap().port());
+    fn before(home: &mut Home) -> Self {
+        let (outside, behind) = (free_port(), free_port());
         let address = |port: u16| -> Multiaddr { format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap() };
         home.config.cluster.listen_multiaddress = vec![address(behind)];
         home.config.cluster.announce_multiaddress = vec![address(outside)];
@@ -48,16 +48,12 @@ impl Door {
     }
 }
 
-async fn free_port() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.unwrap()
-}
-
 /// Starts the peers, each dialling the one before it through that one's door.
 async fn line(homes: &mut [Home; 4], doors: &mut JoinSet<()>) -> [Node; 4] {
     let mut nodes = Vec::new();
     let mut last_door: Option<Door> = None;
     for home in homes {
-        let door = Door::before(home).await;
+        let door = Door::before(home);
         let before = match nodes.last() {
             Some(node) => vec![Node::address(node).await],
             None => Vec::new(),

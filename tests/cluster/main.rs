@@ -6,6 +6,8 @@ mod converge;
 mod crash;
 mod hostile;
 mod line;
+#[path = "../common/ports.rs"]
+mod ports;
 mod rig;
 mod speed;
 mod trust;

@@ -1,4 +1,7 @@
-//! A real Kubo for tests: its own directory, loopback, ports from the kernel; it ends with its owner.
+//! A real Kubo for tests: its own directory, loopback, an RPC port that stays its own; it ends with its owner.
+#[path = "ports.rs"]
+mod ports;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -26,10 +29,12 @@ impl Kubo {
     /// As [`Kubo::start`], with settings of its configuration: key and JSON value.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a directory for Kubo");
-        let mut kubo = Self { dir, child: None, api: ([127, 0, 0, 1], 0).into() };
+        let mut kubo = Self { dir, child: None, api: ([127, 0, 0, 1], ports::free_port()).into() };
         kubo.ipfs(&["init", "--profile=test"]);
+        // A later start takes the same port, as a daemon at home does.
+        let api = format!("\"{}\"", kubo.node());
         let own = [
-            ("Addresses.API", "\"/ip4/127.0.0.1/tcp/0\""),
+            ("Addresses.API", api.as_str()),
             ("Addresses.Gateway", "\"/ip4/127.0.0.1/tcp/0\""),
             ("Addresses.Swarm", "[\"/ip4/127.0.0.1/tcp/0\"]"),
             ("Routing.Type", "\"none\""),
@@ -39,9 +44,6 @@ impl Kubo {
             kubo.ipfs(&["config", "--json", key, value]);
         }
         kubo.run();
-        // A later start takes the same port, as a daemon at home does.
-        let api = format!("\"{}\"", kubo.node());
-        kubo.ipfs(&["config", "--json", "Addresses.API", &api]);
         kubo
     }
 
@@ -78,8 +80,7 @@ impl Kubo {
         self.child = Some(command.spawn().expect("Kubo starts"));
         let log = || std::fs::read_to_string(self.dir.path().join("daemon.log")).unwrap_or_default();
         for _ in 0..ASKS_MAX {
-            if let Some(api) = self.ready() {
-                self.api = api;
+            if self.is_ready() {
                 return;
             }
             let ended = self.child.as_mut().expect("it was started").try_wait().expect("its state is known");
@@ -114,12 +115,9 @@ impl Kubo {
         command
     }
 
-    /// The daemon writes its port's address down before it answers.
-    fn ready(&self) -> Option<SocketAddr> {
-        let text = std::fs::read_to_string(self.dir.path().join("api")).ok()?;
-        let port = text.trim().rsplit('/').next()?.parse().ok()?;
-        let api = (self.api.ip(), port).into();
-        answers(api).then_some(api)
+    /// Before the daemon has written where it is, the command line would take the repository's lock from it.
+    fn is_ready(&self) -> bool {
+        self.dir.path().join("api").exists() && answers(self.api)
     }
 }
 

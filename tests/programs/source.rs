@@ -3,6 +3,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
+use crate::ports::free_port;
+
 /// Serves `count` requests, then ends: what `answer` makes of each path, or 404.
 pub fn serve(count: usize, answer: fn(&str) -> Option<String>) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the kernel has a free port");
@@ -26,6 +28,5 @@ pub fn serve(count: usize, answer: fn(&str) -> Option<String>) -> (String, JoinH
 
 /// An address on which nobody listens.
 pub fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the kernel has a free port");
-    listener.local_addr().expect("a bound socket has an address").to_string()
+    format!("127.0.0.1:{}", free_port())
 }

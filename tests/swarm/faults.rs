@@ -2,11 +2,11 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use ipfs_cluster::swarm::{DialError, Secret, SwarmError, spawn};
+use ipfs_cluster::swarm::{Args, DialError, Secret, SwarmError, spawn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::node::{args, start, start_with, until};
+use crate::node::{args, own_address, start, start_with, until};
 
 /// Collects log lines of this thread.
 #[derive(Clone, Default)]
@@ -83,7 +83,7 @@ async fn a_peer_without_a_secret_is_refused_by_one_with() {
 #[tokio::test]
 async fn a_dead_address_is_not_taken_for_a_wrong_secret() {
     let (log, _guard) = Log::listen();
-    let a = start_with(&[]).await;
+    let a = start(Args { listen: vec![own_address()], ..args() }).await;
     let address = a.address();
     a.task.stop().await.unwrap();
     let b = start_with(std::slice::from_ref(&address)).await;

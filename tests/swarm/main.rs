@@ -7,5 +7,7 @@ mod faults;
 mod gossip;
 mod lan;
 mod node;
+#[path = "../common/ports.rs"]
+mod ports;
 mod redial;
 mod streams;

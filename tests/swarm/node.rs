@@ -1,4 +1,4 @@
-//! A peer for tests: a real swarm on a port that the kernel chose.
+//! A peer for tests: a real swarm on loopback.
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +7,8 @@ use ipfs_cluster::swarm::{Args, Event, MessageToken, Secret, Stream, StreamProto
 use ipfs_cluster::task::Task;
 use libp2p::identity::Keypair;
 use tokio::sync::mpsc;
+
+use crate::ports::free_port;
 
 /// How long a test waits for what must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,7 +22,13 @@ pub struct Node {
     pub task: Task,
 }
 
-/// A peer of the cluster with secret 7 that finds others only by the addresses it is given.
+/// An address that nobody else gets while a peer is away from it.
+pub fn own_address() -> Multiaddr {
+    format!("/ip4/127.0.0.1/tcp/{}", free_port()).parse().unwrap()
+}
+
+/// A peer of the cluster with secret 7 that finds others only by the addresses it is given; it listens on a port that
+/// the kernel chooses.
 pub fn args() -> Args {
     let mut args = Args::new(Keypair::generate_ed25519());
     args.secret = Some(Secret([7; 32]));

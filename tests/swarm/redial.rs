@@ -4,33 +4,24 @@ use std::time::Duration;
 use ipfs_cluster::swarm::Args;
 use ipfs_cluster::task;
 
-use crate::node::{Node, args, start, start_with, until};
+use crate::node::{Node, args, own_address, start, start_with, until};
 
 fn sees(node: &Node, others: &[&Node]) -> bool {
     others.iter().all(|other| node.swarm.connected().contains(&other.id()))
 }
 
 /// The arguments of a peer that comes back as the same peer at the same address.
-fn again(node: &Node, first: &Args) -> Args {
-    let mut args = first.clone();
-    let mut listen = node.address();
-    listen.pop();
-    args.listen = vec![listen];
-    args
+fn steady() -> Args {
+    Args { listen: vec![own_address()], ..args() }
 }
 
 #[tokio::test]
 async fn three_peers_are_connected_again_after_one_restarts() {
     let a = start_with(&[]).await;
-    let first = {
-        let mut args = args();
-        args.addresses = vec![a.address()];
-        args
-    };
-    let b = start(first.clone()).await;
+    let args = Args { addresses: vec![a.address()], ..steady() };
+    let b = start(args.clone()).await;
     let c = start_with(&[a.address(), b.address()]).await;
     until("all connected", || sees(&a, &[&b, &c]) && sees(&b, &[&a, &c]) && sees(&c, &[&a, &b])).await;
-    let args = again(&b, &first);
     b.task.stop().await.unwrap();
     let id = b.swarm.own_id();
     until("the others notice", || !a.swarm.connected().contains(&id) && !c.swarm.connected().contains(&id)).await;
@@ -42,9 +33,9 @@ async fn three_peers_are_connected_again_after_one_restarts() {
 
 #[tokio::test]
 async fn an_address_that_is_dead_at_first_is_dialled_until_it_lives() {
-    let first = args();
-    let a = start(first.clone()).await;
-    let (address, args) = (a.address(), again(&a, &first));
+    let args = steady();
+    let a = start(args.clone()).await;
+    let address = a.address();
     a.task.stop().await.unwrap();
     let b = start_with(&[address]).await;
     until("a dial fails", || b.swarm.counts().dials_failed > 0).await;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::{Output, wait_for};
+use crate::common::ports::free_port;
 use crate::common::process::{Process, tail};
 
 /// How long Kubo may take to answer after its start: the machine may be busy with other tests.
@@ -19,9 +20,9 @@ pub struct Kubo {
 }
 
 impl Kubo {
-    /// Makes a repository; the API's port is taken from the kernel now, so that it is known before the daemon runs.
+    /// Makes a repository; the API's port is chosen now, so that it is known before the daemon runs.
     pub fn init(repo: &Path) -> Self {
-        let api = format!("/ip4/127.0.0.1/tcp/{}", crate::common::free_port());
+        let api = format!("/ip4/127.0.0.1/tcp/{}", free_port());
         let kubo = Self { repo: repo.to_owned(), api, process: None };
         kubo.run(&["init", "--profile=test"]).code(0);
         kubo.run(&["config", "Addresses.API", &kubo.api]).code(0);

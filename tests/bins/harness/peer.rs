@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Kubo, Output, wait_for};
-use crate::common::free_port;
+use crate::common::ports::free_port;
 use crate::common::process::{Process, tail};
 
 /// How long anything that a test waits for may take: one ping interval is 1 s here, and the machine may be busy.
