@@ -31,7 +31,7 @@ pub fn free_port() -> u16 {
 }
 
 /// The ports that outgoing connections and `bind` with port 0 do not get; if the kernel leaves none, those that it leaves by default.
-fn range() -> Range<u16> {
+pub fn range() -> Range<u16> {
     let told = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let first = told.split_whitespace().next().and_then(|first| first.parse().ok());
     FIRST..first.filter(|first| *first > 2 * FIRST).unwrap_or(KERNEL_FIRST)

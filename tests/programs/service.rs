@@ -5,6 +5,7 @@ use std::path::Path;
 use ipfs_cluster::config::Lock;
 use serde_json::{Value, json};
 
+use crate::ports;
 use crate::source::{nobody, serve};
 use crate::stage::{Stage, text};
 
@@ -169,9 +170,12 @@ fn random_ports_are_all_different() {
         .map(|address| address.as_str().unwrap().replace("/quic", "").rsplit('/').next().unwrap().to_owned())
         .collect();
     assert_eq!(addresses.len(), 5);
+    // A restart finds them free, whatever was dialled meanwhile.
+    let lasting = ports::range();
+    assert!(addresses.iter().all(|port| lasting.contains(&port.parse().unwrap())), "{addresses:?}");
     addresses.sort();
     addresses.dedup();
-    assert!(addresses.len() >= 4 && !addresses.iter().any(|port| port.starts_with("909")), "{addresses:?}");
+    assert!(addresses.len() >= 4, "{addresses:?}");
 }
 
 #[test]

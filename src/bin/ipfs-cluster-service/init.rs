@@ -1,5 +1,4 @@
 //! `init`: a configuration, an identity, a peerstore.
-use std::net::{TcpListener, UdpSocket};
 use std::path::Path;
 
 use ipfs_cluster::config::{
@@ -12,14 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::common::{Run, Values, ask_hidden, confirm};
 use crate::exit::Failure;
-
-/// Sections whose listeners `--randomports` moves.
-const LISTENERS: [&str; 4] = [
-    "cluster.listen_multiaddress",
-    "api.restapi.http_listen_multiaddress",
-    "api.pinsvcapi.http_listen_multiaddress",
-    "api.ipfsproxy.listen_multiaddress",
-];
+use crate::ports;
 
 /// Makes the files of a folder.
 pub fn run(folder: &Path, run: &Run) -> Result<(), Failure> {
@@ -99,7 +91,7 @@ fn new_file(
     let secret = Secret::generate().map_err(|e| Failure::new("generating a secret", e))?;
     file.set("cluster.secret", secret.to_hex().as_str());
     if values.is_on("randomports") {
-        random_ports(&mut file).map_err(|e| Failure::new("generating random ports", e))?;
+        ports::move_all(&mut file).map_err(|e| Failure::new("generating random ports", e))?;
     }
     let (mut file, notes) = persist(&file, environment, folder)
         .map_err(|e| Failure::new("applying environment variables to configuration", e))?;
@@ -124,34 +116,6 @@ fn tell(notes: &Notes) {
 fn custom_secret() -> Result<Secret, Failure> {
     let answer = Zeroizing::new(ask_hidden("Enter cluster secret (32-byte hex string): ").unwrap_or_default());
     Secret::from_hex(&answer).map_err(|e| Failure::new("parsing user-provided secret", e))
-}
-
-/// Gives every listener a port that is free now.
-fn random_ports(file: &mut File) -> std::io::Result<()> {
-    // Kept until all are chosen, so that no port is chosen twice.
-    let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
-    for path in LISTENERS {
-        let mut moved = Vec::new();
-        for text in file.texts(path) {
-            let mut address = Multiaddr::empty();
-            for part in &parse_multiaddr(&text).map_err(std::io::Error::other)? {
-                if let Protocol::Tcp(_) = part {
-                    let socket = TcpListener::bind(("127.0.0.1", 0))?;
-                    address.push(Protocol::Tcp(socket.local_addr()?.port()));
-                    streams.push(socket);
-                } else if let Protocol::Udp(_) = part {
-                    let socket = UdpSocket::bind(("127.0.0.1", 0))?;
-                    address.push(Protocol::Udp(socket.local_addr()?.port()));
-                    datagrams.push(socket);
-                } else {
-                    address.push(part);
-                }
-            }
-            moved.push(address.to_string());
-        }
-        file.set(path, moved);
-    }
-    Ok(())
 }
 
 /// Makes an identity unless there is one, which is never overwritten.

@@ -7,6 +7,7 @@ mod exit;
 
 mod objects;
 mod pinset;
+mod ports;
 
 mod daemon;
 mod id;
