@@ -1,5 +1,5 @@
 //! What was acknowledged survives SIGKILL.
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -21,16 +21,13 @@ fn nothing_acknowledged_is_lost_when_peers_are_killed_amid_writes() {
     for round in 0..rounds {
         // In turn the peer that is written to, and one that only merges.
         let victim = usize::from(round % 3 == 2);
-        let before = acknowledged.len();
         acknowledged.extend(kill_amid_writes(&mut peers, victim, round));
-        assert!(acknowledged.len() > before, "round {round}: nothing was written before the kill");
-
         peers[victim].start(&["--bootstrap", &addresses[(victim + 1) % 3]]);
         if victim == 0 {
             assert_has(&peers[0], &acknowledged, "just after its start");
         }
     }
-    acknowledged.sort();
+    println!("{rounds} kills, {} pins acknowledged", acknowledged.len());
     for peer in &peers {
         peer.until("it has all that was acknowledged", |peer| missing(peer, &acknowledged).is_empty());
     }
@@ -43,9 +40,10 @@ fn nothing_acknowledged_is_lost_when_peers_are_killed_amid_writes() {
 /// Writes to the first peer until `victim` is killed; returns what was acknowledged.
 fn kill_amid_writes(peers: &mut [Peer; 3], victim: usize, round: usize) -> Vec<String> {
     let port = peers[0].rest_port();
-    let stop = AtomicBool::new(false);
+    let (stop, written) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
-        let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| write_until(port, &stop))).collect();
+        let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| write_until(port, &stop, &written))).collect();
+        peers[0].until("writes are acknowledged", |_| written.load(Ordering::Relaxed) >= WRITERS);
         // Each round ends at another place of a batch.
         thread::sleep(Duration::from_millis(400 + 137 * u64::try_from(round % 7).expect("a small number")));
         peers[victim].kill();
@@ -54,12 +52,15 @@ fn kill_amid_writes(peers: &mut [Peer; 3], victim: usize, round: usize) -> Vec<S
     })
 }
 
-fn write_until(port: u16, stop: &AtomicBool) -> Vec<String> {
+fn write_until(port: u16, stop: &AtomicBool, written: &AtomicUsize) -> Vec<String> {
     let mut acknowledged = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let cid = random_cid();
         match request(port, "POST", &format!("/pins/{cid}?name=stream")) {
-            Ok((200, _)) => acknowledged.push(cid),
+            Ok((200, _)) => {
+                acknowledged.push(cid);
+                written.fetch_add(1, Ordering::Relaxed);
+            }
             Ok((code, body)) => panic!("{code}: {body}"),
             Err(_) => break,
         }
