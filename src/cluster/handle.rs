@@ -152,6 +152,12 @@ impl Cluster {
         counts
     }
 
+    /// Returns the trust list.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.inner.trust()
+    }
+
     /// Replaces the trust list: for changes, for calls, and for who may hold pins.
     ///
     /// # Errors

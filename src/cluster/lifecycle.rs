@@ -7,7 +7,7 @@ use libp2p::identity::Keypair;
 use tokio::sync::{mpsc, watch};
 
 use super::handle::{Cluster, Inner};
-use super::net::{Answers, Checks, ChecksArgs, Inlet, Outlet, SyncsArgs, spawn_syncs};
+use super::net::{Answers, Checks, ChecksArgs, Inlet, Outlet, Pace, SyncsArgs, spawn_syncs};
 use super::peers::spawn_informers;
 use super::pinset::{Outbound, Writer};
 use super::{build, chores};
@@ -91,6 +91,7 @@ fn spawn_users(
         pinset: pinset.clone(),
         checks: checks.clone(),
         counts: counts.clone(),
+        pace: Pace::new(config.crdt.snapshot_rate),
     });
     let bell = watch::Sender::new(());
     let informers = spawn_informers(build::informer_args(config, cluster, bell.clone()));

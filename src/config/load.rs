@@ -57,16 +57,32 @@ pub async fn load_file(folder: &Path, notes: &mut Notes) -> Result<File, LoadErr
 pub async fn load(folder: &Path, environment: &Environment) -> Result<(Config, Identity, Notes), LoadError> {
     let mut notes = Notes::default();
     let file = load_file(folder, &mut notes).await?;
-    let checked = check(&file, environment, folder);
+    let config = checked(&file, environment, folder, &mut notes)?;
+    let identity = load_identity(folder, environment, &file, &mut notes)?;
+    Ok((config, identity, notes))
+}
+
+/// As [`load`], without the identity.
+///
+/// # Errors
+/// [`LoadError`], anything but an identity's.
+pub async fn load_config(folder: &Path, environment: &Environment) -> Result<(Config, Notes), LoadError> {
+    let mut notes = Notes::default();
+    let file = load_file(folder, &mut notes).await?;
+    let config = checked(&file, environment, folder, &mut notes)?;
+    Ok((config, notes))
+}
+
+fn checked(file: &File, environment: &Environment, folder: &Path, notes: &mut Notes) -> Result<Config, Faults> {
+    let checked = check(file, environment, folder);
     if checked.is_err() {
         // A key that is misspelt is often the fault: a value that is missing under its own name.
-        unknown_keys(&file).for_each(|warning| tracing::warn!("{warning}"));
+        unknown_keys(file).for_each(|warning| tracing::warn!("{warning}"));
     }
     let (config, more) = checked?;
     notes.infos.extend(more.infos);
     notes.warnings.extend(more.warnings);
-    let identity = load_identity(folder, environment, &file, &mut notes)?;
-    Ok((config, identity, notes))
+    Ok(config)
 }
 
 /// Reads `identity.json`, or makes it of the keys where very old files had the identity.

@@ -14,6 +14,6 @@ pub use check::*;
 pub use disk::*;
 pub use fetch::{FetchError, fetch, shown};
 pub use file::{Environment, FILE_MAX, File, FileError};
-pub use load::{LoadError, load, load_file};
+pub use load::{LoadError, load, load_config, load_file};
 pub use typed::*;
 pub use value::*;

@@ -154,6 +154,8 @@ pub struct CrdtConfig {
     pub rebroadcast_interval: Duration,
     /// How often the whole state is checked; zero: never.
     pub repair_interval: Duration,
+    /// Bytes of snapshots that are lent in a second, to all askers together; `None`: as fast as they read.
+    pub snapshot_rate: Option<NonZeroU64>,
 }
 
 /// `api.restapi` and `api.pinsvcapi`.

@@ -1,4 +1,6 @@
 //! A follower holds what the publishers pin, and writes nothing.
+use serde_json::json;
+
 use crate::harness::{Peer, Test, random_cid};
 
 #[test]
@@ -41,4 +43,29 @@ fn a_follower_starts_with_its_template_gone() {
     follower.kubo().connect(publisher.kubo());
     publisher.ctl(["pin", "add", &cid]).code(0);
     follower.until("it still follows", |follower| follower.kubo().holds(&cid));
+}
+
+#[test]
+fn a_follower_reads_anew_whom_it_trusts() {
+    let test = Test::new();
+    let [publisher]: [Peer; 1] = test.peers();
+    let cid = publisher.kubo().add(b"of a publisher who is trusted later");
+    publisher.ctl(["pin", "add", "--no-status", &cid]).code(0);
+
+    let mut follower = test.follower(&[&publisher]);
+    let stranger = "12D3KooWFBHzB7anQizc7z6ivNdfGmGTDqnXUcSJfiMYMdxsDy6s";
+    follower.retemplate(|template| template["consensus"]["crdt"]["trusted_peers"] = json!([stranger]));
+    follower.start();
+    follower.kubo().connect(publisher.kubo());
+    publisher.wait_for_members(2);
+    follower.retemplate(|template| template["consensus"]["crdt"]["trusted_peers"] = json!(["x"]));
+    follower.until("the fault is told", |follower| {
+        follower.log().contains("the trusted peers stay as they were: the template at ")
+    });
+    assert!(!follower.kubo().holds(&cid));
+
+    follower.retemplate(|template| template["consensus"]["crdt"]["trusted_peers"] = json!([publisher.id()]));
+    follower.until("it holds the publisher's pin", |follower| follower.kubo().holds(&cid));
+    let told = format!("added: {}; removed: {stranger}", publisher.id());
+    assert!(follower.log().contains(&told), "{}", follower.log());
 }

@@ -1,9 +1,12 @@
-//! The programs without any peer running: beside recordings of Go's programs.
+//! The programs without any IPFS daemon: beside recordings of Go's programs, and peers that run on their own.
+#[path = "../common/mod.rs"]
+mod common;
+mod daemon;
+
 mod faults;
 mod follow;
-#[path = "../common/ports.rs"]
-mod ports;
 mod recording;
+mod reload;
 mod service;
 mod source;
 mod stage;

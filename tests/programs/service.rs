@@ -5,7 +5,7 @@ use std::path::Path;
 use ipfs_cluster::config::Lock;
 use serde_json::{Value, json};
 
-use crate::ports;
+use crate::common::ports;
 use crate::source::{nobody, serve};
 use crate::stage::{Stage, text};
 

@@ -3,7 +3,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
-use crate::ports::free_port;
+use crate::common::ports::free_port;
 
 /// Serves `count` requests, then ends: what `answer` makes of each path, or 404.
 pub fn serve(count: usize, answer: fn(&str) -> Option<String>) -> (String, JoinHandle<()>) {

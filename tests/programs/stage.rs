@@ -51,6 +51,7 @@ impl Stage {
     pub fn run(&self, program: &str, words: &[&str], env: &[(String, String)], stdin: &str) -> Answer {
         let path = match program {
             "ipfs-cluster-service" => env!("CARGO_BIN_EXE_ipfs-cluster-service"),
+            "ipfs-cluster-ctl" => env!("CARGO_BIN_EXE_ipfs-cluster-ctl"),
             _ => env!("CARGO_BIN_EXE_ipfs-cluster-follow"),
         };
         let mut command = Command::new(path);

@@ -1,4 +1,6 @@
 //! A peer from its configuration, until it is told to stop or ends by itself.
+mod reload;
+
 use std::fmt;
 use std::os::unix::net::UnixDatagram;
 
@@ -10,6 +12,8 @@ use ipfs_cluster::model::Multiaddr;
 use ipfs_cluster::swarm::SwarmError;
 use ipfs_cluster::task::{self, Fatal, Task};
 use tokio_util::sync::CancellationToken;
+
+pub use reload::{ReadTrust, Reload};
 
 /// Why a peer did not start, or ended by itself.
 #[derive(Debug)]
@@ -38,12 +42,20 @@ impl fmt::Display for PeerError {
     }
 }
 
-/// Runs a peer; returns when `stop` is cancelled and the peer has ended, or when it ends by itself.
+/// When a peer ends, and what it does meanwhile when it is told to.
+pub struct Control {
+    /// Ends it.
+    pub stop: CancellationToken,
+    /// Renews its trust list.
+    pub reload: Reload,
+}
+
+/// Runs a peer; returns when it is stopped and has ended, or when it ends by itself.
 pub async fn run_peer(
     config: Config,
     identity: Identity,
     bootstrap: Vec<Multiaddr>,
-    stop: CancellationToken,
+    Control { stop, reload }: Control,
 ) -> Result<(), PeerError> {
     let restapi = config.restapi.clone();
     // Bound first: a port that is taken is said before anything is opened.
@@ -54,6 +66,7 @@ pub async fn run_peer(
     let keypair = identity.keypair().clone();
     let mut peer = cluster::start(cluster::Args { config, keypair, bootstrap }).await.map_err(PeerError::of_cluster)?;
     let mut api = restapi.map(|api| serve(peer.cluster(), &api, listeners));
+    let reload = reload::spawn(peer.cluster(), reload);
     notify_ready();
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),
@@ -62,6 +75,7 @@ pub async fn run_peer(
     };
     let deadline = task::now() + STOP_MAX;
     tracing::info!("shutting down");
+    drop(reload);
     // The API is the peer's user, so it goes first; whatever becomes of it, the peer closes its stores.
     let api = match api {
         Some(api) => api.stop().await.map_err(PeerError::of_api),

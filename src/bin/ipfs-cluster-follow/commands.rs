@@ -72,7 +72,9 @@ pub fn cluster(name: &str) -> Command {
         .arguments("")
         .about(format!(
             "Runs the peer that follows \"{name}\" until it is interrupted. It has to be initialized\n\
-             with \"init\" before, or with --init now, and its IPFS daemon has to run."
+             with \"init\" before, or with --init now, and its IPFS daemon has to run.\n\n\
+             SIGHUP makes it fetch the template again and take the trusted peers from it;\n\
+             everything else in it counts at the next start."
         ))
         .flag(Flag::text("init", "initialize cluster peer with the given URL before running"))
         .flag(help());

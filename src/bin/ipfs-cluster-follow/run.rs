@@ -1,12 +1,16 @@
 //! `run`: the follower itself.
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use ipfs_cluster::config::{Environment, Lock};
 use ipfs_cluster::follow::Profile;
 use ipfs_cluster::task;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{run_peer, watch_signals};
+use crate::common::{Control, ReadTrust, Reload, run_peer, watch_signals};
 use crate::exit::Failure;
 use crate::ipfs;
 use crate::place::Place;
@@ -30,16 +34,34 @@ pub fn run(place: &Place) -> Result<(), Failure> {
     println!("CTRL-C to stop it.");
     println!("Checking if IPFS is online (will wait for 2 minutes)...");
     runtime()?.block_on(async {
-        let stop = CancellationToken::new();
-        let _signals = watch_signals(stop.clone()).map_err(|e| Failure::new("watching for signals", e))?;
+        let (stop, hangup) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let signals = watch_signals(stop.clone(), hangup.clone());
+        let _signals = signals.map_err(|e| Failure::new("watching for signals", e))?;
         let (profile, _lock) = tokio::select! {
             () = stop.cancelled() => return Err(Failure::Stopped),
             prepared = prepare(place) => prepared?,
         };
         profile.notes.infos.iter().for_each(|info| tracing::info!("{info}"));
         profile.notes.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let ended = run_peer(profile.config, profile.identity, Vec::new(), stop).await;
+        let control = Control { stop, reload: Reload { hangup, read: trust_of(&place.folder) } };
+        let ended = run_peer(profile.config, profile.identity, Vec::new(), control).await;
         ended.map_err(|e| Failure::Other(e.to_string()))
+    })
+}
+
+/// Whom the template trusts as it now is; one that is of no use changes nothing.
+fn trust_of(folder: &Path) -> ReadTrust {
+    let folder = folder.to_owned();
+    Box::new(move || {
+        let folder = folder.clone();
+        async move {
+            let profile = Profile::load(&folder, &Environment::of_process()).await?;
+            match profile.notes.warnings.into_iter().next() {
+                Some(warning) if !profile.is_fresh => Err(warning.into()),
+                _ => Ok(profile.config.crdt.trusted_peers),
+            }
+        }
+        .boxed()
     })
 }
 

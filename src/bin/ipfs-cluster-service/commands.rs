@@ -63,7 +63,10 @@ pins wait for it, and \"ipfs-cluster-ctl status\" says so.
 They are trusted unless --no-trust is given. Peers remember each other, so that
 later starts need it no more.
 
-SIGINT, SIGTERM and SIGHUP stop the peer. What was accepted is on disk already.";
+SIGINT and SIGTERM stop the peer. What was accepted is on disk already. SIGHUP
+makes it read the trusted peers (\"trusted_peers\") anew: changes of those who
+are added and that wait for it count at once; what those who are removed wrote
+before stays. All other settings are read at the start alone.";
 
 const EXPORT: &str = "\
 Writes the pinset of this peer, one JSON object a line, to stdout or a file:

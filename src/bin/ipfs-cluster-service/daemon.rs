@@ -1,12 +1,15 @@
 //! `daemon`: the peer itself.
 use std::path::Path;
+use std::sync::Arc;
 
-use ipfs_cluster::config::{Config, Environment, Identity, LoadError, Lock, Notes, load, parse_multiaddr};
+use futures::FutureExt;
+use ipfs_cluster::config::{Config, Environment, Identity, LoadError, Lock, Notes, load, load_config, parse_multiaddr};
 use ipfs_cluster::model::{Multiaddr, PeerId};
 use libp2p::multiaddr::Protocol;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{Values, run_peer, watch_signals};
+use crate::common::{Control, ReadTrust, Reload, Values, run_peer, watch_signals};
 use crate::exit::Failure;
 
 /// Runs the peer of a folder until a signal or a failure ends it.
@@ -19,7 +22,8 @@ pub fn run(folder: &Path, values: &Values) -> Result<(), Failure> {
         let (mut config, identity, notes) = load(folder, &Environment::of_process()).await.map_err(loading)?;
         tell(&notes);
         apply(&mut config, values, &bootstrap);
-        run_until_signal(config, identity, bootstrap).await
+        let read = trust_of(folder, values, &bootstrap);
+        run_until_signal(config, identity, bootstrap, read).await
     })
 }
 
@@ -68,9 +72,7 @@ fn bootstrap(list: &str) -> Result<Vec<Multiaddr>, Failure> {
 
 /// Puts the flags over the configuration, for this run only.
 fn apply(config: &mut Config, values: &Values, bootstrap: &[Multiaddr]) {
-    if !values.is_on("no-trust") {
-        config.trust(bootstrap.iter().filter_map(peer_of));
-    }
+    trust_bootstrap(config, values, bootstrap);
     if values.is_on("leave") {
         config.cluster.leave_on_shutdown = true;
     }
@@ -82,12 +84,39 @@ fn apply(config: &mut Config, values: &Values, bootstrap: &[Multiaddr]) {
     }
 }
 
+fn trust_bootstrap(config: &mut Config, values: &Values, bootstrap: &[Multiaddr]) {
+    if !values.is_on("no-trust") {
+        config.trust(bootstrap.iter().filter_map(peer_of));
+    }
+}
+
+/// Whom a start with these flags would trust, with the configuration as it then is.
+fn trust_of(folder: &Path, values: &Values, bootstrap: &[Multiaddr]) -> ReadTrust {
+    let (folder, values, bootstrap) = (folder.to_owned(), values.clone(), bootstrap.to_vec());
+    Box::new(move || {
+        let (folder, values, bootstrap) = (folder.clone(), values.clone(), bootstrap.clone());
+        async move {
+            let (mut config, _) = load_config(&folder, &Environment::of_process()).await?;
+            trust_bootstrap(&mut config, &values, &bootstrap);
+            Ok(config.crdt.trusted_peers)
+        }
+        .boxed()
+    })
+}
+
 fn peer_of(address: &Multiaddr) -> Option<PeerId> {
     address.iter().find_map(|part| if let Protocol::P2p(peer) = part { Some(peer) } else { None })
 }
 
-async fn run_until_signal(config: Config, identity: Identity, bootstrap: Vec<Multiaddr>) -> Result<(), Failure> {
-    let stop = CancellationToken::new();
-    let _signals = watch_signals(stop.clone()).map_err(|e| Failure::new("watching for signals", e))?;
-    run_peer(config, identity, bootstrap, stop).await.map_err(|e| Failure::new(e.doing, e.cause))
+async fn run_until_signal(
+    config: Config,
+    identity: Identity,
+    bootstrap: Vec<Multiaddr>,
+    read: ReadTrust,
+) -> Result<(), Failure> {
+    let (stop, hangup) = (CancellationToken::new(), Arc::new(Notify::new()));
+    let signals = watch_signals(stop.clone(), hangup.clone());
+    let _signals = signals.map_err(|e| Failure::new("watching for signals", e))?;
+    let control = Control { stop, reload: Reload { hangup, read } };
+    run_peer(config, identity, bootstrap, control).await.map_err(|e| Failure::new(e.doing, e.cause))
 }

@@ -1,6 +1,7 @@
 //! Between the swarm and the parts of this peer: what comes in is checked and handed on, what is decided goes out.
 mod counts;
 mod notices;
+mod pace;
 
 mod checks;
 mod syncs;
@@ -11,6 +12,7 @@ mod serve;
 pub use checks::{Args as ChecksArgs, Checks, METRICS_TOPIC};
 pub use counts::Counts;
 pub use notices::Notices;
+pub use pace::Pace;
 pub use pipes::{Inlet, Outlet};
 pub use serve::Answers;
 pub use syncs::{Args as SyncsArgs, spawn as spawn_syncs};

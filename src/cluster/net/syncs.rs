@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checks::Checks;
 use super::counts::Counts;
+use super::pace::Pace;
 use crate::cluster::pinset::Pinset;
 use crate::crdt::{Input, Sending, Session, Talk};
 use crate::model::PeerId;
@@ -53,6 +54,8 @@ pub struct Args {
     pub checks: Checks,
     /// Where faults are counted.
     pub counts: Arc<Counts>,
+    /// How fast snapshots are lent.
+    pub pace: Pace,
 }
 
 struct Actor {
@@ -228,7 +231,12 @@ async fn serve(args: &Args, (peer, talk): Key, mut stream: Stream) -> Result<(),
             let frame;
             (session, frame) = next(args.pinset.clone(), session).await?;
             match frame {
-                Some(bytes) => write_frame(&mut stream, &bytes).await?,
+                Some(bytes) => {
+                    if talk == Talk::Snapshot {
+                        args.pace.wait_for(bytes.len()).await;
+                    }
+                    write_frame(&mut stream, &bytes).await?;
+                }
                 None => break,
             }
         }

@@ -160,6 +160,11 @@ pub(super) fn crdt(resolved: &Resolved, faults: &mut Faults, notes: &mut Notes, 
         peerset_metric: r.text("peerset_metric").into(),
         rebroadcast_interval: lenient(&mut r, notes, "rebroadcast_interval"),
         repair_interval: lenient(&mut r, notes, "repair_interval"),
+        snapshot_rate: NonZeroU64::new(r.at_least(
+            "snapshot_bytes_per_second",
+            0,
+            "crdt.snapshot_bytes_per_second is invalid",
+        )),
     };
     if config.rebroadcast_interval.is_zero() {
         r.fault("rebroadcast_interval", "crdt.rebroadcast_interval is invalid");

@@ -168,6 +168,9 @@ fn an_engine_that_is_not_named_is_gos() {
     assert!(fault(&with("consensus.crdt.engine", json!("x"))).contains("\"x\" is unknown"));
     assert_eq!(config(&with("consensus.crdt.epoch", json!(7))).crdt.epoch, 7);
     assert_eq!(fault(&with("consensus.crdt.epoch", json!(-1))), "crdt.epoch is invalid");
+    let rate = with("consensus.crdt.snapshot_bytes_per_second", json!(1000));
+    assert_eq!(config(&rate).crdt.snapshot_rate, std::num::NonZeroU64::new(1000));
+    assert_eq!(config(&with("consensus.crdt.epoch", json!(0))).crdt.snapshot_rate, None);
 }
 
 #[test]

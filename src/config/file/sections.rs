@@ -97,6 +97,7 @@ const CRDT: &[Key] = &[
     Key::new("rebroadcast_interval", Kind::Duration, "\"1m0s\"").hidden(),
     Key::new("peerset_metric", Kind::Text, "\"ping\"").hidden(),
     Key::new("datastore_namespace", Kind::Text, "\"/c\"").hidden(),
+    Key::verbatim("snapshot_bytes_per_second", Kind::Int, "0").hidden(),
 ];
 
 const BATCHING: &[Key] = &[

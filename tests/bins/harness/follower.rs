@@ -3,6 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::peer::PATIENCE;
@@ -48,6 +49,17 @@ impl Follower {
     pub fn stop(&mut self) {
         let status = self.process.take().expect("it runs").stop();
         assert!(status.success(), "the follower ended with {status}:\n{}", tail(&self.log()));
+    }
+
+    /// Changes the template that it follows, and tells it so.
+    pub fn retemplate(&self, change: impl FnOnce(&mut Value)) {
+        let path = self.dir.with_file_name("template.json");
+        let mut template = serde_json::from_slice(&fs::read(&path).expect("there is a template")).expect("it is JSON");
+        change(&mut template);
+        fs::write(&path, template.to_string()).expect("the template can be written");
+        if let Some(process) = &self.process {
+            process.signal(Signal::SIGHUP);
+        }
     }
 
     /// Runs `ipfs-cluster-follow` on its cluster.
