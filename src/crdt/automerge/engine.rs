@@ -12,7 +12,7 @@ use super::snapshot::builds::{self, Builds, Outcome};
 use super::snapshot::fetch::{Fetch, Heal};
 use super::snapshot::lend::Lends;
 use super::sync::beats::Beats;
-use super::sync::check::{Body, CHANGES_TOPIC, Checker, HEARTBEATS_TOPIC};
+use super::sync::check::{Body, CHANGES_TOPIC, Checker, Cut, HEARTBEATS_TOPIC};
 use super::sync::pull::Pulls;
 use super::sync::serve::Server;
 use super::tables::join::{self, Believed};
@@ -93,7 +93,8 @@ pub fn open(args: EngineArgs, rows: &mut dyn Rows) -> Result<Box<dyn Engine>, Op
     let (actor, counter_end, wall) = (Actor::new(own, actor_suffix), limits.counter_end, started);
     let author = Author { keypair, actor, epoch, cluster_name, counter_end, wall };
     let summary = summary(&mut merge, true);
-    let lends = Lends::new(builds.wished());
+    let (lends, cut) = (Lends::new(builds.wished()), Cut::default());
+    cut.set(&merge.state.clock);
     let engine = AutomergeEngine {
         own,
         author,
@@ -103,6 +104,7 @@ pub fn open(args: EngineArgs, rows: &mut dyn Rows) -> Result<Box<dyn Engine>, Op
         builds,
         fetch,
         lends,
+        cut,
         whole: None,
         join_keys,
         is_healing,
@@ -121,6 +123,7 @@ struct AutomergeEngine {
     builds: Builds,
     fetch: Fetch,
     lends: Lends,
+    cut: Cut,
     /// A snapshot that is to be joined.
     whole: Option<Believed>,
     join_keys: usize,
@@ -163,6 +166,9 @@ impl Engine for AutomergeEngine {
         turn.counts.extend(told.counts);
         let in_sync = self.beats.all_have(&self.merge.state.clock_hash());
         self.summary = summary(&mut self.merge, in_sync);
+        if !turn.notices.is_empty() {
+            self.cut.set(&self.merge.state.clock);
+        }
         turn.tick_at = Some(self.tick_at(now));
         Ok(turn)
     }
@@ -181,7 +187,7 @@ impl Engine for AutomergeEngine {
 
     fn check(&self) -> Arc<dyn Check> {
         let Author { epoch, cluster_name, .. } = &self.author;
-        Arc::new(Checker { epoch: *epoch, cluster_name: cluster_name.clone() })
+        Arc::new(Checker { epoch: *epoch, cluster_name: cluster_name.clone(), cut: self.cut.clone() })
     }
 
     fn answer(&self) -> Arc<dyn Answer> {

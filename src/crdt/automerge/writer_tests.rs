@@ -140,6 +140,18 @@ fn a_used_up_epoch_refuses_writes_by_name_and_writes_nothing() {
 }
 
 #[test]
+fn the_end_of_an_epoch_can_be_set_lower() {
+    let (mut world, mut author) = (World::trusting(&[]), author());
+    author.counter_end = BUCKETS + 3;
+    assert!(write(&mut world, &mut author, [pinned(1, "x"), pinned(2, "x")]).answers.iter().all(|(_, a)| a.is_ok()));
+    let turn = write(&mut world, &mut author, [pinned(3, "x")]);
+    assert_eq!(turn.answers, [(Ticket(0), Err(WriteError::EpochFull))]);
+    let text = WriteError::EpochFull.to_string();
+    assert!(text.contains("state new-epoch"), "{text}");
+    assert!(turn.sends.is_empty());
+}
+
+#[test]
 fn an_envelope_with_all_there_can_be_in_it_is_what_gossip_carries() {
     let mut world = contested(200);
     let turn = write(&mut world, &mut author(), [pinned(1, &"x".repeat(16_000))]);

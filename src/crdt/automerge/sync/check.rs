@@ -1,9 +1,11 @@
 //! The stateless checks, which run beside the writer thread.
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use crate::crdt::automerge::formats::clock::{Group, Hash};
+use crate::crdt::automerge::formats::clock::{Actor, Group, Hash};
 use crate::crdt::automerge::formats::envelope::{self, ENVELOPE_MAX, Header, Signed};
 use crate::crdt::automerge::formats::frames::{Attested, FRAME_MAX, Frame};
 use crate::crdt::automerge::formats::heartbeat::{HEARTBEAT_MAX, Heartbeat};
@@ -11,6 +13,7 @@ use crate::crdt::automerge::formats::snapshot::frame;
 use crate::crdt::automerge::formats::snapshot::lend::Lent;
 use crate::crdt::automerge::snapshot::fetch::Offer;
 use crate::crdt::automerge::tables::fork;
+use crate::crdt::automerge::tables::view::Clock;
 use crate::crdt::{Check, Checked, Refused, Talk};
 
 /// Topic of changes.
@@ -61,6 +64,25 @@ pub struct Checker {
     pub epoch: u32,
     /// The cluster's name.
     pub cluster_name: String,
+    /// Branches that are refused.
+    pub cut: Cut,
+}
+
+/// The actors that signed two histories, and the first seq of each that is refused: nobody needs to hear of it by gossip.
+#[derive(Clone, Debug, Default)]
+pub struct Cut(Arc<RwLock<BTreeMap<Actor, u32>>>);
+
+impl Cut {
+    /// Replaces them by those of the clock.
+    pub fn set(&self, clock: &Clock) {
+        let forks = clock.forks().map(|(actor, fork)| (actor.clone(), fork.s)).collect();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = forks;
+    }
+
+    fn has(&self, header: &Header) -> bool {
+        let cut = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        cut.get(&header.actor).is_some_and(|seq| header.seq >= *seq)
+    }
 }
 
 impl Checker {
@@ -69,6 +91,9 @@ impl Checker {
             return Err(Refused::Malformed("an envelope is too large"));
         }
         let change = envelope::verify(Bytes::copy_from_slice(bytes), self.epoch, &self.cluster_name)?;
+        if self.cut.has(&change.header) {
+            return Err(Refused::Foreign("a change on a refused branch"));
+        }
         Ok(Checked {
             signer: Some(change.header.actor.peer()),
             weight: change.weight(),

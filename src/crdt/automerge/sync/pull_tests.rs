@@ -1,9 +1,10 @@
 use super::*;
 use crate::crdt::automerge::formats::heartbeat::Heartbeat;
 use crate::crdt::automerge::sync::check::{CHANGES_TOPIC, HEARTBEATS_TOPIC};
+use crate::crdt::automerge::tests::fixtures::{next, put};
 use crate::crdt::automerge::tests::sites::{Site, all, gossip, hello_to, sync};
 use crate::crdt::automerge::tests::testing::{CLUSTER, EPOCH, keypair, peer};
-use crate::crdt::{Input, Notice, Turn};
+use crate::crdt::{Input, Notice, Refused, Turn};
 use crate::model::UnixMillis;
 
 #[test]
@@ -246,4 +247,15 @@ fn a_clock_of_many_starts_goes_out_in_frames_that_fit() {
         }
     }
     assert_eq!([clock.group(peer(1)), clock.group(peer(2))], groups[..]);
+}
+
+#[test]
+fn changes_on_a_refused_branch_are_not_forwarded() {
+    let mut a = Site::new(1, Trust::Everyone);
+    let (first, twin) = (next(2, None, &[], vec![put(1, &[])]), next(2, None, &[], vec![put(2, &[])]));
+    let on_top = next(2, Some(&first), &[], vec![put(3, &[])]);
+    a.hear(CHANGES_TOPIC, &first.bytes);
+    assert!(a.engine.check().gossip(CHANGES_TOPIC, &on_top.bytes).is_ok());
+    assert_eq!(a.hear(CHANGES_TOPIC, &twin.bytes).notices, [Notice::Fork { peer: peer(2), seq: 1 }]);
+    assert!(matches!(a.engine.check().gossip(CHANGES_TOPIC, &on_top.bytes), Err(Refused::Foreign(_))));
 }

@@ -3,6 +3,7 @@ pub mod fixtures;
 pub mod sites;
 pub mod testing;
 
+mod distance;
 mod hostile;
 mod oracle;
 mod rooms;
