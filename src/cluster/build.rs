@@ -18,7 +18,7 @@ use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};
 use crate::ipfs::{Connector, Kubo, KuboArgs};
 use crate::model::{Multiaddr, PeerId};
-use crate::store::{LedgerDb, Options, PinsetDb, free_space};
+use crate::store::{Caches, LedgerDb, Options, PinsetDb, StoreError, free_space, ledger, memory_limit};
 use crate::swarm::calls::{self, Calls};
 use crate::swarm::{self, GossipArgs, Secret, Swarm};
 use crate::task::{self, Fatal, Task};
@@ -37,10 +37,10 @@ pub fn stores(folder: &Path) -> [PathBuf; 2] {
 pub fn open_pinset(config: &Config, keypair: &Keypair) -> Result<(Pinset, mpsc::Receiver<Outbound>, Writer), Fatal> {
     let (folder, keypair) = (config.folder.clone(), keypair.clone());
     let crdt = config.crdt.clone();
-    let epoch = u32::try_from(crdt.epoch).map_err(|_| "consensus.crdt.epoch is above 4294967295")?;
-    let space = folder.clone();
+    let epoch = epoch(config)?;
+    let (space, options) = (folder.clone(), Options { cache_bytes: caches(config).pinset });
     Ok(pinset::spawn(pinset::Args {
-        open_store: Box::new(move || PinsetDb::open(&folder, Options::default())),
+        open_store: Box::new(move || PinsetDb::open(&folder, options)),
         open_engine: Box::new(move |rows| {
             let args = automerge::EngineArgs {
                 keypair: keypair.clone(),
@@ -57,6 +57,35 @@ pub fn open_pinset(config: &Config, keypair: &Keypair) -> Result<(Pinset, mpsc::
         free_space: Box::new(move || free_space(&space)),
         after_commit: None,
     })?)
+}
+
+/// The epoch that the peer speaks.
+///
+/// # Errors
+/// When it is no 32-bit number.
+pub fn epoch(config: &Config) -> Result<u32, Fatal> {
+    Ok(u32::try_from(config.crdt.epoch).map_err(|_| "consensus.crdt.epoch is above 4294967295")?)
+}
+
+/// The ledger.
+///
+/// # Errors
+/// What the store says.
+pub fn open_ledger(config: &Config) -> Result<LedgerDb, StoreError> {
+    let caches = caches(config);
+    tracing::info!(pinset = caches.pinset, ledger = caches.ledger, "memory for the pages of the databases, in bytes");
+    let options = ledger::Options { cache_bytes: caches.ledger, ..ledger::Options::default() };
+    LedgerDb::open_with(&config.folder, options)
+}
+
+/// Memory for the pages of the databases: as configured, else what fits the memory that the peer may use.
+fn caches(config: &Config) -> Caches {
+    match config.crdt.cache_size {
+        Some(total) => Caches::of(total),
+        // A follower is a guest on somebody's machine.
+        None if config.cluster.follower_mode => Caches::default(),
+        None => Caches::within(memory_limit()),
+    }
 }
 
 /// The tracker, and the handle on the peer above it.

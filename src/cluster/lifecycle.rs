@@ -13,7 +13,6 @@ use super::pinset::{Outbound, Writer};
 use super::{build, chores};
 use crate::config::Config;
 use crate::model::Multiaddr;
-use crate::store::LedgerDb;
 use crate::swarm::{self, Event, calls};
 use crate::task::{self, Fatal, Task};
 
@@ -51,7 +50,7 @@ pub async fn start(args: Args) -> Result<Peer, Fatal> {
     let own = keypair.public().to_peer_id();
     let (of, key) = (config.clone(), keypair.clone());
     // Stores that a crash left are repaired first, which may take seconds.
-    let open = move || Ok::<_, Fatal>((build::open_pinset(&of, &key)?, LedgerDb::open(&of.folder)?));
+    let open = move || Ok::<_, Fatal>((build::open_pinset(&of, &key)?, build::open_ledger(&of)?));
     let ((pinset, outbound, writer), ledger) = tokio::task::spawn_blocking(open).await??;
     let (swarm, events, swarm_task) = swarm::spawn(build::swarm_args(&config, keypair, bootstrap, &pinset)?).await?;
     let (cluster, tracker) = build::open_cluster(&config, own, (pinset, ledger), swarm)?;

@@ -148,6 +148,8 @@ pub struct CrdtConfig {
     pub engine: EngineKind,
     /// Raised by an operator to start the cluster anew.
     pub epoch: u64,
+    /// Memory for the pages of the databases, in bytes; `None`: as much as fits the memory that the peer may use.
+    pub cache_size: Option<u64>,
     /// The metric that makes a peer a member.
     pub peerset_metric: String,
     /// How often heads are told again.

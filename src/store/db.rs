@@ -10,11 +10,8 @@ use redb::{
 };
 
 use super::tables::{PINSET_FILE, definition};
-use super::{StoreError, file, migrate};
+use super::{Caches, StoreError, file, migrate};
 use crate::crdt::{ReadRows, Rows, RowsError, Table};
-
-/// Memory that redb keeps pages in unless [`Options`] say otherwise: enough for the upper levels of 1M pins' trees.
-const CACHE_BYTES: usize = 32 << 20;
 
 const TABLES: usize = Table::ALL.len();
 
@@ -27,7 +24,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: CACHE_BYTES }
+        Self { cache_bytes: Caches::default().pinset }
     }
 }
 

@@ -3,6 +3,7 @@ mod error;
 mod file;
 mod tables;
 
+mod memory;
 mod migrate;
 
 mod db;
@@ -12,4 +13,5 @@ pub use db::{Frozen, Options, PinsetDb};
 pub use error::StoreError;
 pub use file::free_space;
 pub use ledger::LedgerDb;
+pub use memory::{Caches, memory_limit};
 pub use tables::PINSET_FILE;

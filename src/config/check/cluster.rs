@@ -1,14 +1,18 @@
 //! Checks of `cluster` and `consensus.crdt`.
 use std::collections::BTreeSet;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::fault::{Faults, Notes};
 use super::reader::Reader;
 use super::resolve::Resolved;
 use crate::config::typed::{ClusterConfig, ConnectionManager, CrdtConfig, EngineKind, Pubsub, ResourceManager};
-use crate::config::value::{GoDuration, Secret, parse_peer_id};
+use crate::config::value::{GoDuration, Secret, parse_peer_id, parse_size};
 use crate::model::{Multiaddr, Replication, Trust};
+
+/// Below, each commit would read what the last one wrote; above, a unit was mistaken.
+const CACHE_SIZES: RangeInclusive<u64> = 8 << 20..=64 << 30;
 
 pub(super) fn cluster(resolved: &Resolved, faults: &mut Faults, notes: &mut Notes, folder: &Path) -> ClusterConfig {
     let mut r = Reader::new(resolved, faults, folder, "cluster");
@@ -157,6 +161,7 @@ pub(super) fn crdt(resolved: &Resolved, faults: &mut Faults, notes: &mut Notes, 
         trusted_peers: trusted_peers(&mut r),
         engine: engine(&mut r),
         epoch: r.at_least("epoch", 0, "crdt.epoch is invalid"),
+        cache_size: cache_size(&mut r),
         peerset_metric: r.text("peerset_metric").into(),
         rebroadcast_interval: lenient(&mut r, notes, "rebroadcast_interval"),
         repair_interval: lenient(&mut r, notes, "repair_interval"),
@@ -210,6 +215,23 @@ fn engine(r: &mut Reader) -> EngineKind {
         }
     }
     EngineKind::Automerge
+}
+
+/// `None` is for the peer to find out.
+fn cache_size(r: &mut Reader) -> Option<u64> {
+    let text = r.text("cache_size");
+    if text == "auto" {
+        return None;
+    }
+    match parse_size(text) {
+        Ok(bytes) if CACHE_SIZES.contains(&bytes) => return Some(bytes),
+        Ok(_) => {
+            let message = format!("crdt.cache_size {text:?} is out of range: it is 8MiB to 64GiB, or \"auto\"");
+            r.fault("cache_size", message);
+        }
+        Err(e) => r.fault("cache_size", format!("error parsing crdt.cache_size: {e}, or \"auto\"")),
+    }
+    None
 }
 
 /// Durations of this section that cannot be read were never a reason not to start.

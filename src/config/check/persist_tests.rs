@@ -41,6 +41,7 @@ fn sample(key: &Key) -> Option<(&'static str, serde_json::Value)> {
         (_, Kind::Texts) => ("a,b", json!(["a", "b"])),
         (_, Kind::Map) => ("region:eu,group:a", json!({"region": "eu", "group": "a"})),
         (_, Kind::Credentials) => ("user:pass,user2:pass2", json!({"user": "pass", "user2": "pass2"})),
+        (_, Kind::Size) => ("64MiB", json!("64MiB")),
         (_, Kind::MapOfLists) => ("x-a:1", json!({"x-a": ["1"]})),
     };
     Some(sample)

@@ -137,7 +137,7 @@ fn emptied(key: &Key, value: Value) -> Value {
 fn unmarshal(path: &str, key: &Key, wrong: &str) -> String {
     let owner = if path.starts_with("cluster.") { "configJSON" } else { "jsonConfig" };
     let go_type = match key.kind {
-        Kind::Text | Kind::Secret | Kind::Duration => "string",
+        Kind::Text | Kind::Secret | Kind::Duration | Kind::Size => "string",
         Kind::Bool => "bool",
         Kind::Int => "int",
         Kind::Float => "float64",
@@ -152,7 +152,8 @@ fn unmarshal(path: &str, key: &Key, wrong: &str) -> String {
 /// Brings a value into its kind's shape; the error is what the value is instead.
 fn convert(kind: Kind, value: &Value) -> Result<Value, &'static str> {
     let is_right = match kind {
-        Kind::Text | Kind::Secret | Kind::Duration => value.is_string(),
+        Kind::Size if value.is_u64() => return Ok(value.to_string().into()),
+        Kind::Text | Kind::Secret | Kind::Duration | Kind::Size => value.is_string(),
         Kind::Bool => value.is_boolean(),
         Kind::Int => value.is_i64(),
         Kind::Float => value.is_number(),

@@ -174,6 +174,25 @@ fn an_engine_that_is_not_named_is_gos() {
 }
 
 #[test]
+fn memory_for_pages_is_found_out_unless_it_is_said() {
+    let cache = |value| config(&with("consensus.crdt.cache_size", value)).crdt.cache_size;
+    assert_eq!(config(&new_file()).crdt.cache_size, None);
+    assert_eq!((cache(json!("auto")), cache(json!("")), cache(json!(null))), (None, None, None));
+    assert_eq!((cache(json!("64MiB")), cache(json!(67_108_864))), (Some(64 << 20), Some(64 << 20)));
+    let (of_variable, _) = checked(&new_file(), &[("CLUSTER_CRDT_CACHESIZE", "1.5GiB")]).unwrap();
+    assert_eq!(of_variable.crdt.cache_size, Some(3 << 29));
+    assert_eq!(
+        fault(&with("consensus.crdt.cache_size", json!("1KiB"))),
+        "crdt.cache_size \"1KiB\" is out of range: it is 8MiB to 64GiB, or \"auto\""
+    );
+    for (value, cause) in [(json!("many"), "invalid size"), (json!("5 apples"), "unknown unit"), (json!(-1), "number")]
+    {
+        let message = fault(&with("consensus.crdt.cache_size", value));
+        assert!(message.contains(cause) && message.contains("cache_size"), "{message}");
+    }
+}
+
+#[test]
 fn peers_are_trusted_by_name_or_all() {
     let file = with("consensus.crdt.trusted_peers", json!([ID]));
     assert_eq!(config(&file).crdt.trusted_peers, Trust::Only([ID.parse().unwrap()].into()));

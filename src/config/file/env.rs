@@ -44,7 +44,7 @@ pub(in crate::config) fn read(kind: Kind, variable: &str, key: &str, text: &str)
         )
     };
     match kind {
-        Kind::Text | Kind::Secret | Kind::Duration => Ok(text.into()),
+        Kind::Text | Kind::Secret | Kind::Duration | Kind::Size => Ok(text.into()),
         Kind::Bool => parse_bool(text)
             .map(Value::from)
             .ok_or_else(|| fault(text, "bool", format!("strconv.ParseBool: parsing {text:?}: invalid syntax"))),

@@ -10,6 +10,8 @@ pub(in crate::config) enum Kind {
     Secret,
     /// Go's duration, as text.
     Duration,
+    /// A size, as text or as a number of bytes.
+    Size,
     /// Truth.
     Bool,
     /// A whole number.
@@ -96,7 +98,7 @@ impl Kind {
     /// The JSON of nothing set.
     pub fn zero(self) -> &'static str {
         match self {
-            Self::Text | Self::Secret | Self::Duration => "\"\"",
+            Self::Text | Self::Secret | Self::Duration | Self::Size => "\"\"",
             Self::Bool => "false",
             Self::Int | Self::Float => "0",
             Self::Addresses | Self::Texts => "[]",

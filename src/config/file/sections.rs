@@ -94,6 +94,7 @@ const CRDT: &[Key] = &[
     // An absent engine is a Go cluster's; what `init` writes is set there.
     Key::verbatim("engine", Kind::Text, "\"\"").hidden(),
     Key::verbatim("epoch", Kind::Int, "0").hidden(),
+    Key::new("cache_size", Kind::Size, "\"auto\"").hidden(),
     Key::new("rebroadcast_interval", Kind::Duration, "\"1m0s\"").hidden(),
     Key::new("peerset_metric", Kind::Text, "\"ping\"").hidden(),
     Key::new("datastore_namespace", Kind::Text, "\"/c\"").hidden(),

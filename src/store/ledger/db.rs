@@ -11,10 +11,22 @@ use super::news::{self, Event};
 use super::row::{Row, damaged};
 use super::tables::{ALERTS, ALERTS_MAX, COUNTS, DUE, EVENTS, EVENTS_MAX, LEDGER_FILE, META, PEERS, STATUS, VERSION};
 use crate::model::{Alert, Cid, Metric, PeerId, UnixMillis};
-use crate::store::{StoreError, file};
+use crate::store::{Caches, StoreError, file};
 
-/// Memory for pages: the ledger is read in order or by single rows, so that more helps little.
-const CACHE_BYTES: usize = 8 * 1024 * 1024;
+/// What a ledger is opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Events that it has room for.
+    pub events_max: u64,
+    /// Memory for pages, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { events_max: EVENTS_MAX, cache_bytes: Caches::default().ledger }
+    }
+}
 
 /// Rows, and the key to go on after; [`None`] at the end.
 pub type Page = (Vec<(Cid, Row)>, Option<Vec<u8>>);
@@ -23,7 +35,7 @@ pub type Page = (Vec<(Cid, Row)>, Option<Vec<u8>>);
 #[derive(Debug)]
 pub struct LedgerDb {
     path: PathBuf,
-    events_max: u64,
+    options: Options,
     db: RwLock<Option<Arc<Database>>>,
 }
 
@@ -33,15 +45,15 @@ impl LedgerDb {
     /// # Errors
     /// [`StoreError`], which names the file.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Self::with_events(dir, EVENTS_MAX)
+        Self::open_with(dir, Options::default())
     }
 
-    /// As [`LedgerDb::open`], with room for `events_max` events.
+    /// As [`LedgerDb::open`], with `options`.
     ///
     /// # Errors
     /// [`StoreError`], which names the file.
-    pub fn with_events(dir: &Path, events_max: u64) -> Result<Self, StoreError> {
-        let ledger = Self { path: dir.join(LEDGER_FILE), events_max, db: RwLock::new(None) };
+    pub fn open_with(dir: &Path, options: Options) -> Result<Self, StoreError> {
+        let ledger = Self { path: dir.join(LEDGER_FILE), options, db: RwLock::new(None) };
         ledger.db()?;
         Ok(ledger)
     }
@@ -51,7 +63,7 @@ impl LedgerDb {
     /// # Errors
     /// [`StoreError`]; nothing is written, and the file is opened again at the next call.
     pub fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.write(|transaction| batch.write(transaction, self.events_max))
+        self.write(|transaction| batch.write(transaction, self.options.events_max))
     }
 
     /// The commit of the pinset whose news are worked off; [`None`] in a new ledger.
@@ -290,7 +302,7 @@ impl LedgerDb {
 
     fn open_file(&self) -> Result<Database, StoreError> {
         let open = |file| {
-            let create = || Database::builder().set_cache_size(CACHE_BYTES).create_file(file);
+            let create = || Database::builder().set_cache_size(self.options.cache_bytes).create_file(file);
             let db = StoreError::guard(&self.path, create)?;
             match StoreError::guard(&self.path, || prepare(&db))? {
                 VERSION => Ok(db),

@@ -106,7 +106,7 @@ fn a_sweep_marks_the_rows_that_are_there_and_makes_none() {
 #[test]
 fn events_are_a_ring() {
     let dir = tempfile::tempdir().unwrap();
-    let ledger = LedgerDb::with_events(dir.path(), 3).unwrap();
+    let ledger = LedgerDb::open_with(dir.path(), Options { events_max: 3, ..Options::default() }).unwrap();
     for n in 0..5 {
         let event = Event { at: UnixMillis(n), cid: cid(1), status: TrackerStatus::Pinned, error: String::new() };
         ledger.commit(&Batch { events: vec![event], ..Batch::default() }).unwrap();
