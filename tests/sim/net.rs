@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use ipfs_cluster::crdt::automerge::{self, EngineArgs, Limits, Reader};
 use ipfs_cluster::crdt::{
-    Engine, Input, MapRows, Now, Op, Part, Pinset, RowsError, Seen, Sending, Survey, Talk, Ticket, Turn,
+    Engine, Input, MapRows, Now, Op, Part, Pinset, Refused, RowsError, Seen, Sending, Survey, Talk, Ticket, Turn,
 };
 use ipfs_cluster::model::{PeerId, Pin, Trust, UnixMillis};
 use libp2p::identity::Keypair;
@@ -275,8 +275,12 @@ impl Net {
     fn event(&mut self, event: Event) {
         match event {
             Event::Gossip { from, to, topic, bytes } if self.parts[from] == self.parts[to] => {
-                let item = self.peers[to].engine.check().gossip(topic, &bytes).expect("peers are honest");
-                self.turn(to, vec![Input::Checked { from: self.peers[from].id, item }]);
+                match self.peers[to].engine.check().gossip(topic, &bytes) {
+                    Ok(item) => self.turn(to, vec![Input::Checked { from: self.peers[from].id, item }]),
+                    // What stands on a branch that is cut off.
+                    Err(Refused::Foreign(_)) => (),
+                    Err(error) => panic!("peers are honest: {error}"),
+                }
             }
             Event::Gossip { .. } => (),
             Event::Ask { to, stream, bytes } => self.serve(to, stream, &bytes),

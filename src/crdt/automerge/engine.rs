@@ -200,6 +200,7 @@ impl Engine for AutomergeEngine {
 
     fn trust(&mut self, trust: Trust) {
         self.merge.retrust(trust);
+        self.fetch.retrust(&self.merge);
         self.pulls.rejudge();
     }
 }

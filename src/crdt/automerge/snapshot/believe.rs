@@ -25,6 +25,8 @@ const BYTES_PIN: u64 = 33 * 1024;
 /// What is believed of a snapshot before its frames are read.
 #[derive(Clone, Debug)]
 pub struct Belief {
+    /// Who attests it.
+    pub by: PeerId,
     /// What the digest of all its frames has to be.
     pub digest_hash: Hash,
     /// Signed headers of rows of its clock.
@@ -58,7 +60,12 @@ pub fn believe(
     let most = BYTES_FREE.saturating_add(attested.entries.saturating_mul(BYTES_PIN));
     ensure(core.bytes() <= most, "a snapshot is larger than its pins")?;
     let proofs = proofs(manifest, epoch, cluster_name)?;
-    Ok(Belief { digest_hash: attested.digest_hash, tips: tips(manifest, epoch, cluster_name), proofs })
+    Ok(Belief {
+        by: attested.peer,
+        digest_hash: attested.digest_hash,
+        tips: tips(manifest, epoch, cluster_name),
+        proofs,
+    })
 }
 
 /// A proof of each fork; a fork without one is refused.

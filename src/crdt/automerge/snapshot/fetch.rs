@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::believe::{Belief, believe};
-use super::lender::{Lender, Places, Wanted, hashes, is_useful, remember};
+use super::lender::{IDLE, Lender, Places, Wanted, hashes, is_useful, remember};
 use super::verify::{Reading, Verdict};
 use crate::crdt::automerge::formats::clock::Hash;
 use crate::crdt::automerge::formats::snapshot::frame;
@@ -20,8 +20,8 @@ use crate::model::PeerId;
 /// Peers that lend to us at once: enough to fill a line, few enough to leave others a place.
 const LENDERS_MAX: usize = 3;
 
-/// A stream without a frame for so long is given up, in milliseconds.
-const IDLE: u64 = 60_000;
+/// A lender that has no place now is asked again after so long at the least, in milliseconds.
+const LATER_MIN: u64 = 1_000;
 
 /// Who lent us what was no snapshot is not asked again for so long, in milliseconds: a day.
 const LIAR_WAIT: u64 = 24 * 60 * 60 * 1000;
@@ -142,6 +142,13 @@ impl Fetch {
         self.giver
     }
 
+    /// The trust list changed: what was attested by who is no longer in it is not believed any more.
+    pub fn retrust(&mut self, merge: &Merge) {
+        if self.wanted.as_ref().is_some_and(|wanted| !merge.trusts(&wanted.belief.by)) {
+            self.wanted = None;
+        }
+    }
+
     /// `peer` cannot be reached any more.
     pub fn gone(&mut self, peer: &PeerId, now: Now) {
         self.ended(peer, now);
@@ -161,7 +168,7 @@ impl Fetch {
 
     /// When something is due without an input, in milliseconds of the monotonic clock.
     pub fn due(&self) -> Option<u64> {
-        let idle = self.lenders.values().map(|lender| lender.last + IDLE);
+        let idle = self.lenders.values().map(Lender::due);
         let free = self.lenders.len() < LENDERS_MAX;
         let offers = self.offers.iter().filter(|(peer, _)| free && !self.lenders.contains_key(*peer));
         idle.chain(offers.map(|(_, at)| *at)).min()
@@ -170,10 +177,9 @@ impl Fetch {
     /// Gives up silent streams, and opens those that are to be had.
     pub fn advance(&mut self, merge: &Merge, now: Now, sends: &mut Vec<Sending>) {
         let silent: Vec<PeerId> =
-            self.lenders.iter().filter(|(_, lender)| lender.last + IDLE <= now.mono).map(|(peer, _)| *peer).collect();
+            self.lenders.iter().filter(|(_, lender)| lender.due() <= now.mono).map(|(peer, _)| *peer).collect();
         for peer in silent {
-            self.close(&peer, sends);
-            self.ended(&peer, now);
+            self.forget(&peer, sends);
         }
         self.liars.retain(|_, until| *until > now.mono);
         if merge.state.joining.is_some() || self.has_work() {
@@ -182,7 +188,7 @@ impl Fetch {
         let resting: Vec<PeerId> =
             self.lenders.iter().filter(|(_, lender)| lender.asked.is_empty()).map(|(peer, _)| *peer).collect();
         for peer in resting {
-            self.ask(peer, sends);
+            self.ask(peer, now, sends);
         }
         // The first one says what there is; the others help.
         let most = if self.wanted.is_some() { LENDERS_MAX } else { 1 };
@@ -191,7 +197,7 @@ impl Fetch {
             if self.lenders.len() >= most || self.lenders.contains_key(&peer) {
                 continue;
             }
-            self.lenders.insert(peer, Lender { last: now.mono, ..Lender::default() });
+            self.lenders.insert(peer, Lender::new(now));
             let fresh = self.heal.is_some_and(|heal| heal.peer == peer) && self.wanted.is_none();
             let hello = Ask::Manifest { epoch: self.epoch, fresh }.encode().into();
             sends.push(Sending::Open { peer, talk: Talk::Snapshot, hello });
@@ -219,7 +225,7 @@ impl Fetch {
             Lent::Manifest(piece) => match lender.manifest.add(&piece).map(|whole| whole.map(|w| Manifest::decode(&w)))
             {
                 Ok(None) => Ok(()),
-                Ok(Some(Ok(manifest))) => self.manifest(peer, manifest, merge, rows, sends),
+                Ok(Some(Ok(manifest))) => self.manifest(peer, manifest, merge, (now, rows), sends),
                 Ok(Some(Err(_))) | Err(_) => {
                     self.lied(peer, merge, now, sends);
                     Ok(())
@@ -229,7 +235,7 @@ impl Fetch {
             Lent::Later { millis } => {
                 self.close(&peer, sends);
                 self.drop_lender(&peer);
-                remember(&mut self.offers, peer, now.mono + u64::from(millis).min(IDLE));
+                remember(&mut self.offers, peer, now.mono + u64::from(millis).clamp(LATER_MIN, IDLE));
                 Ok(())
             }
             Lent::Nothing => {
@@ -244,9 +250,14 @@ impl Fetch {
         peer: PeerId,
         manifest: Manifest,
         merge: &mut Merge,
-        rows: &mut dyn Rows,
+        (now, rows): (Now, &mut dyn Rows),
         sends: &mut Vec<Sending>,
     ) -> Result<(), RowsError> {
+        // It is said once.
+        if self.lenders.get(&peer).is_none_or(|lender| lender.offer.is_some()) {
+            self.forget(&peer, sends);
+            return Ok(());
+        }
         let id = manifest.core.id();
         let is_same = self.wanted.as_ref().map(|wanted| wanted.id == id);
         let others = self.lenders.iter().filter(|(other, _)| **other != peer).any(|(_, lender)| lender.offer.is_some());
@@ -273,7 +284,7 @@ impl Fetch {
             self.forget(&peer, sends);
         } else if let Some(lender) = self.lenders.get_mut(&peer) {
             lender.offer = Some((id, places));
-            self.ask(peer, sends);
+            self.ask(peer, now, sends);
         }
         Ok(())
     }
@@ -363,13 +374,13 @@ impl Fetch {
         if wanted.missing.is_empty() {
             self.close_all(sends);
         } else {
-            self.ask(peer, sends);
+            self.ask(peer, now, sends);
         }
         Ok(())
     }
 
     /// Asks a lender for more, when half of what it was asked for has come.
-    fn ask(&mut self, peer: PeerId, sends: &mut Vec<Sending>) {
+    fn ask(&mut self, peer: PeerId, now: Now, sends: &mut Vec<Sending>) {
         let Some(wanted) = &self.wanted else { return };
         let taken: BTreeSet<u32> = self.lenders.values().flat_map(|lender| lender.asked.values().copied()).collect();
         let Some(lender) = self.lenders.get_mut(&peer) else { return };
@@ -390,6 +401,7 @@ impl Fetch {
         }
         let ask = Ask::Frames { id: *id, places: next.iter().map(|(its, _)| *its).collect() };
         lender.asked.extend(next);
+        lender.asked_at = now.mono;
         sends.push(Sending::Frame { peer, talk: Talk::Snapshot, bytes: Bytes::from(ask.encode()) });
     }
 
@@ -430,7 +442,7 @@ impl Fetch {
         let Wanted { generation, core, belief, giver, is_repair, .. } = self.wanted.take()?;
         (self.giver, self.heal) = (giver, None);
         self.offers.clear();
-        let Belief { digest_hash, tips, proofs } = belief;
+        let Belief { digest_hash, tips, proofs, by: _ } = belief;
         Some(Believed { generation, core, digest_hash, tips, proofs, is_repair })
     }
 

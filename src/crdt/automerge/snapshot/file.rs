@@ -221,7 +221,7 @@ impl Restoring {
     }
 
     fn join(&mut self, belief: Belief, rows: &mut dyn Rows) -> Result<(), RestoreError> {
-        let Belief { digest_hash, tips, proofs } = belief;
+        let Belief { digest_hash, tips, proofs, by: _ } = belief;
         for proof in &proofs {
             builds::keep_proof(proof, &mut self.state, rows)?;
         }

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::believe::Belief;
 use super::verify::Reading;
+use crate::crdt::Now;
 use crate::crdt::automerge::formats::clock::Hash;
 use crate::crdt::automerge::formats::snapshot::lend::Gathering;
 use crate::crdt::automerge::formats::snapshot::manifest::Core;
@@ -12,6 +13,13 @@ use crate::model::PeerId;
 
 /// Peers that are remembered at most, of each kind.
 const PEERS_MAX: usize = 1024;
+
+/// A stream without a frame for so long is given up, in milliseconds.
+pub const IDLE: u64 = 60_000;
+
+/// What was asked for has to be there after so long, in milliseconds, or others are asked: a lender of a frame a minute
+/// would keep us from all syncs.
+const WINDOW_TIME: u64 = 300_000;
 
 /// The snapshot that is on its way in.
 pub struct Wanted {
@@ -36,10 +44,11 @@ pub struct Wanted {
 }
 
 /// A stream on which we are lent.
-#[derive(Default)]
 pub struct Lender {
     /// When it last said something.
     pub last: u64,
+    /// When it was last asked for something.
+    pub asked_at: u64,
     /// Its manifest, as far as it came.
     pub manifest: Gathering,
     /// What its snapshot is called, and its places of the frames that we miss.
@@ -56,6 +65,27 @@ pub enum Places {
     Same,
     /// Ours -> its.
     Other(BTreeMap<u32, u32>),
+}
+
+impl Lender {
+    /// One that was just asked for its manifest.
+    pub fn new(now: Now) -> Self {
+        Self {
+            last: now.mono,
+            asked_at: now.mono,
+            manifest: Gathering::default(),
+            offer: None,
+            asked: BTreeMap::new(),
+            frame: None,
+        }
+    }
+
+    /// When it is given up: it is silent, or slower than anybody can wait for.
+    pub fn due(&self) -> u64 {
+        let owes = self.offer.is_none() || !self.asked.is_empty();
+        let late = if owes { self.asked_at + WINDOW_TIME } else { u64::MAX };
+        late.min(self.last + IDLE)
+    }
 }
 
 impl Wanted {
