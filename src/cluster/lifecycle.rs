@@ -7,7 +7,7 @@ use libp2p::identity::Keypair;
 use tokio::sync::{mpsc, watch};
 
 use super::handle::{Cluster, Inner};
-use super::net::{Answers, Checks, ChecksArgs, Inlet, Outlet, Pace, SyncsArgs, spawn_syncs};
+use super::net::{Answers, Checks, ChecksArgs, Epochs, Inlet, Outlet, Pace, SyncsArgs, spawn_syncs};
 use super::peers::spawn_informers;
 use super::pinset::{Outbound, Writer};
 use super::{build, chores};
@@ -96,7 +96,17 @@ fn spawn_users(
     let informers = spawn_informers(build::informer_args(config, cluster, bell.clone()));
     let (neighbours, chores) = chores::spawn(cluster.clone(), build::periods(config));
     let (answers, answers_task) = calls::spawn(&swarm, Arc::new(Answers(cluster.clone())));
-    let inlet = Inlet { pinset: pinset.clone(), checks, syncs: syncs.clone(), answers, neighbours, bell };
+    let epochs = Epochs::new(build::epoch(config)?, counts.clone());
+    let inlet = Inlet {
+        pinset: pinset.clone(),
+        checks,
+        syncs: syncs.clone(),
+        answers,
+        neighbours,
+        bell,
+        epochs,
+        notices: notices.clone(),
+    };
     let inlet = Task::spawn(|stop| inlet.run(events, stop));
     let outlet = Outlet { pinset, swarm, syncs, counts, notices: notices.clone() };
     let outlet = Task::spawn(|stop| outlet.run(outbound, stop));

@@ -172,6 +172,12 @@ pub trait Check: Send + Sync {
     /// # Errors
     /// Why the stream has to end.
     fn frame(&self, talk: Talk, bytes: &[u8]) -> Result<Checked, Refused>;
+
+    /// Returns the epoch that a peer of this cluster speaks if it listens to `topic`; [`None`] for other topics, and
+    /// where an engine has no epochs.
+    fn epoch_of(&self, _topic: &str) -> Option<u32> {
+        None
+    }
 }
 
 /// One stream that a peer opened to us: frames of the asker in, our frames out.
@@ -280,6 +286,8 @@ pub enum Notice {
         peer: PeerId,
         /// Its epoch.
         epoch: u32,
+        /// Ours.
+        ours: u32,
     },
     /// A trusted peer has our clock and another digest, though ours is that of our rows; the two states are joined.
     Divergence {
@@ -320,9 +328,10 @@ impl std::fmt::Display for Notice {
                 "{peer} signed two histories, which part at change {seq}; what follows is refused: was its folder copied, \
                  or its disk restored?"
             ),
-            Self::OtherEpoch { peer, epoch } => write!(
+            Self::OtherEpoch { peer, epoch, ours } => write!(
                 f,
-                "{peer} speaks epoch {epoch} and is kept out: one of the two needs `ipfs-cluster-service state new-epoch`"
+                "peer {peer} speaks epoch {epoch}, we speak {ours}, so nothing passes between us: one of the two needs \
+                 `ipfs-cluster-service state new-epoch`, or another consensus.crdt.epoch in its configuration"
             ),
             Self::Divergence { peer } => write!(
                 f,

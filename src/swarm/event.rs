@@ -20,6 +20,13 @@ pub enum Event {
         /// To what.
         topic: Arc<str>,
     },
+    /// A neighbour listens to a topic that is none of ours.
+    SubscribedElsewhere {
+        /// Who.
+        peer: PeerId,
+        /// The text of the topic.
+        topic: String,
+    },
     /// A message, whose signature is good; each needs a verdict, or it is not forwarded.
     Gossip {
         /// The topic.

@@ -12,7 +12,7 @@ mod inbound;
 
 pub mod calls;
 pub mod streams;
-pub use actor::spawn;
+pub use actor::{Hourly, spawn};
 pub use args::{Args, GossipArgs, Secret, SwarmError};
 pub use counts::Counts;
 pub use event::{Event, MessageToken, Verdict};

@@ -134,7 +134,11 @@ async fn scene(homes: &[Home; 2]) -> (Node, Node, Stranger) {
     stranger
         .event(|event| match event {
             Event::Subscribed { peer, topic } => (peer == id && *topic == *"monitor.metrics").then_some(()),
-            Event::Connected(_) | Event::Disconnected(_) | Event::Gossip { .. } | Event::Stream { .. } => None,
+            Event::Connected(_)
+            | Event::Disconnected(_)
+            | Event::SubscribedElsewhere { .. }
+            | Event::Gossip { .. }
+            | Event::Stream { .. } => None,
         })
         .await;
     (victim, honest, stranger)

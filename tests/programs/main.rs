@@ -3,6 +3,7 @@
 mod common;
 mod daemon;
 
+mod epoch;
 mod faults;
 mod follow;
 mod recording;

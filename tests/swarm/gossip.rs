@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ipfs_cluster::swarm::{Event, Verdict};
 use ipfs_cluster::task;
 
-use crate::node::{Node, TOPIC, start_with, until};
+use crate::node::{Node, TOPIC, args, start, start_with, until};
 
 #[tokio::test]
 async fn messages_go_both_ways_with_their_author() {
@@ -19,6 +19,20 @@ async fn messages_go_both_ways_with_their_author() {
     assert!(b.swarm.publish(TOPIC, Bytes::from_static(b"from b")));
     assert_eq!(a.message().await.bytes, "from b");
     assert_eq!(b.swarm.counts().gossip_received, 1);
+}
+
+#[tokio::test]
+async fn a_neighbour_that_listens_elsewhere_is_told_with_its_topic() {
+    let mut a = start_with(&[]).await;
+    let mut args = args();
+    args.addresses = vec![a.address()];
+    args.topics = vec!["x".repeat(2_000), "another/topic".into()];
+    let b = start(args).await;
+    let told = a.event(|event| match event {
+        Event::SubscribedElsewhere { peer, topic } => Some((peer, topic)),
+        _ => None,
+    });
+    assert_eq!(told.await, (b.id(), "another/topic".to_owned()));
 }
 
 /// Four peers, each connected to the one before it only.

@@ -4,6 +4,7 @@ mod notices;
 mod pace;
 
 mod checks;
+mod epochs;
 mod syncs;
 
 mod pipes;
@@ -11,6 +12,7 @@ mod serve;
 
 pub use checks::{Args as ChecksArgs, Checks, METRICS_TOPIC};
 pub use counts::Counts;
+pub use epochs::Epochs;
 pub use notices::Notices;
 pub use pace::Pace;
 pub use pipes::{Inlet, Outlet};

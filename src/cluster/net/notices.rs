@@ -13,8 +13,17 @@ const NOTICES_MAX: usize = 100;
 pub struct Notices(Mutex<VecDeque<(UnixMillis, Notice)>>);
 
 impl Notices {
-    /// Keeps a notice; the oldest goes when there are too many.
-    pub fn add(&self, notice: Notice, now: UnixMillis) {
+    /// Says a notice in the log and keeps it; the oldest goes when there are too many.
+    pub fn tell(&self, notice: Notice, now: UnixMillis) {
+        match notice {
+            Notice::Joined { .. } => tracing::info!("{notice}"),
+            Notice::OtherEpoch { .. } | Notice::OverRate { .. } | Notice::BadSnapshot { .. } => {
+                tracing::warn!("{notice}");
+            }
+            Notice::Fork { .. } | Notice::Divergence { .. } | Notice::Damaged | Notice::OwnActor { .. } => {
+                tracing::error!("{notice}");
+            }
+        }
         let mut notices = self.lock();
         notices.push_front((now, notice));
         notices.truncate(NOTICES_MAX);

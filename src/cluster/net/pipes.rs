@@ -7,10 +7,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::checks::{Checks, Gossip, METRICS_TOPIC};
 use super::counts::Counts;
+use super::epochs::Epochs;
 use super::notices::Notices;
 use super::syncs::Syncs;
 use crate::cluster::pinset::{Outbound, Pinset};
-use crate::crdt::{Input, Notice, Sending, Talk};
+use crate::crdt::{Input, Sending, Talk};
 use crate::model::PeerId;
 use crate::swarm::calls::CallServer;
 use crate::swarm::{Event, Swarm};
@@ -30,11 +31,15 @@ pub struct Inlet {
     pub neighbours: mpsc::Sender<PeerId>,
     /// Who tells new neighbours of this peer.
     pub bell: watch::Sender<()>,
+    /// Who knows neighbours of other epochs.
+    pub epochs: Epochs,
+    /// Where an operator finds notices.
+    pub notices: Arc<Notices>,
 }
 
 impl Inlet {
     /// Runs until it is stopped, or until nobody is left to hear.
-    pub async fn run(self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) -> Result<(), Fatal> {
+    pub async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) -> Result<(), Fatal> {
         let protocols = self.pinset.protocols();
         loop {
             tokio::select! { biased;
@@ -47,7 +52,7 @@ impl Inlet {
         }
     }
 
-    fn handle(&self, event: Event, protocols: &[String; 2]) {
+    fn handle(&mut self, event: Event, protocols: &[String; 2]) {
         match event {
             Event::Connected(peer) => {
                 // A full queue means that many are new at once: the rounds of the chores meet the rest.
@@ -60,6 +65,11 @@ impl Inlet {
                     self.bell.send_replace(());
                 } else {
                     self.offer(Input::PeerSeen(peer));
+                }
+            }
+            Event::SubscribedElsewhere { peer, topic } => {
+                if let Some(notice) = self.epochs.heard(peer, &topic, self.pinset.check().as_ref()) {
+                    self.notices.tell(notice, task::wall());
                 }
             }
             Event::Gossip { topic, source, relay, token, bytes } => {
@@ -110,10 +120,7 @@ impl Outlet {
                     }
                 }
                 Some(Outbound::Sending(sending)) => self.syncs.send(sending),
-                Some(Outbound::Notice(notice)) => {
-                    tell(&notice);
-                    self.notices.add(notice, task::wall());
-                }
+                Some(Outbound::Notice(notice)) => self.notices.tell(notice, task::wall()),
                 Some(Outbound::Counts(counts)) => counts.iter().for_each(|(name, n)| self.counts.add(name, *n)),
                 None => return Ok(()),
             }
@@ -124,17 +131,6 @@ impl Outlet {
     fn publish(&self, topic: &str, bytes: Bytes) {
         if !self.swarm.publish(topic, bytes) {
             self.counts.add("publish_dropped", 1);
-        }
-    }
-}
-
-/// Says what an operator should hear of.
-fn tell(notice: &Notice) {
-    match notice {
-        Notice::Joined { .. } => tracing::info!("{notice}"),
-        Notice::OtherEpoch { .. } | Notice::OverRate { .. } | Notice::BadSnapshot { .. } => tracing::warn!("{notice}"),
-        Notice::Fork { .. } | Notice::Divergence { .. } | Notice::Damaged | Notice::OwnActor { .. } => {
-            tracing::error!("{notice}");
         }
     }
 }

@@ -6,6 +6,7 @@ use libp2p::identity::Keypair;
 use super::formats::clock::{Actor, COUNTER_MAX, SUFFIX};
 use super::formats::heartbeat::Heartbeat;
 use super::formats::snapshot::frame;
+use super::formats::topic;
 use super::heal;
 use super::merge::Merge;
 use super::snapshot::builds::{self, Builds, Outcome};
@@ -176,8 +177,8 @@ impl Engine for AutomergeEngine {
     fn topics(&self) -> Vec<String> {
         let Author { epoch, cluster_name, .. } = &self.author;
         let mut topics = vec![String::new(); 2];
-        topics[CHANGES_TOPIC] = format!("automerge/1/{epoch}/{cluster_name}");
-        topics[HEARTBEATS_TOPIC] = format!("automerge-heartbeat/1/{epoch}/{cluster_name}");
+        topics[CHANGES_TOPIC] = topic::changes(*epoch, cluster_name);
+        topics[HEARTBEATS_TOPIC] = topic::heartbeats(*epoch, cluster_name);
         topics
     }
 

@@ -16,6 +16,9 @@ use crate::task;
 /// Bytes of one message: the greatest of ours is a change of 48 KiB.
 const PAYLOAD_MAX: usize = 128 << 10;
 
+/// Bytes of a topic that is told on: ours are shorter.
+const TOPIC_MAX: usize = 1024;
+
 /// Addresses taken of what a peer says of itself.
 const OWN_ADDRESSES_MAX: usize = 16;
 
@@ -141,7 +144,7 @@ impl Actor {
 
     /// A neighbour listens to a topic: if it is one of ours, the neighbour is a member.
     fn on_subscribed(&mut self, peer: PeerId, topic: &gossipsub::TopicHash) {
-        let Some(topic) = self.topics.get(topic).cloned() else { return };
+        let Some(topic) = self.topics.get(topic).cloned() else { return self.on_subscribed_elsewhere(peer, topic) };
         let now = task::now();
         self.watch.subscribed(peer, now);
         self.redial.add(Target::Known(peer), now);
@@ -150,6 +153,14 @@ impl Actor {
         }
         if self.events.try_send(Event::Subscribed { peer, topic }).is_err() {
             self.shared.counters.gossip_dropped.add(1);
+        }
+    }
+
+    /// A neighbour listens to another topic, which is told as long as there is room for what matters more.
+    fn on_subscribed_elsewhere(&mut self, peer: PeerId, topic: &gossipsub::TopicHash) {
+        if topic.as_str().len() <= TOPIC_MAX && self.events.capacity() > STREAMS_MAX {
+            // Somebody who hears of it later, or never, loses nothing.
+            let _ = self.events.try_send(Event::SubscribedElsewhere { peer, topic: topic.as_str().to_owned() });
         }
     }
 

@@ -12,4 +12,5 @@ mod pending;
 mod run;
 mod start;
 
+pub use hourly::Hourly;
 pub use start::spawn;

@@ -10,3 +10,4 @@ pub mod heartbeat;
 pub mod model;
 pub mod signature;
 pub mod snapshot;
+pub mod topic;

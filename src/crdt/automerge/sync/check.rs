@@ -11,6 +11,7 @@ use crate::crdt::automerge::formats::frames::{Attested, FRAME_MAX, Frame};
 use crate::crdt::automerge::formats::heartbeat::{HEARTBEAT_MAX, Heartbeat};
 use crate::crdt::automerge::formats::snapshot::frame;
 use crate::crdt::automerge::formats::snapshot::lend::Lent;
+use crate::crdt::automerge::formats::topic;
 use crate::crdt::automerge::snapshot::fetch::Offer;
 use crate::crdt::automerge::tables::fork;
 use crate::crdt::automerge::tables::view::Clock;
@@ -188,6 +189,10 @@ impl Check for Checker {
             Talk::Sync => self.answer(bytes),
             Talk::Snapshot => lent(bytes),
         })
+    }
+
+    fn epoch_of(&self, topic: &str) -> Option<u32> {
+        topic::epoch_of(topic, &self.cluster_name)
     }
 }
 
