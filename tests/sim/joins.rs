@@ -195,3 +195,21 @@ fn two_partitions_that_both_dropped_their_log_meet_again() {
         assert!(joins(&net) > 0);
     });
 }
+
+#[test]
+fn several_peers_lend_one_snapshot_at_once() {
+    let mut net = Net::of(5, 3, Limits { log_bytes: 0, frame_rows: 1, ..Limits::default() });
+    net.part(vec![0, 0, 1]);
+    for n in 0..300 {
+        net.write(0, vec![Op::Pin(Box::new(pin(n, 1)))]);
+        net.run(20);
+    }
+    net.run(60_000);
+    net.heal();
+    net.run(30_000);
+    assert_eq!(net.pinset(2).len(), 300);
+    let lent: Vec<usize> = (0..2).map(|n| net.lent_by.get(&n).copied().unwrap_or(0)).collect();
+    assert!(lent.iter().all(|frames| *frames > 60), "{lent:?}");
+    net.run_until_quiet();
+    check_equal(&net);
+}

@@ -26,6 +26,8 @@ pub struct Net {
     /// Frames of snapshots that were lent, and snapshots that were made.
     pub lent: usize,
     pub surveys: usize,
+    /// The former, by lender.
+    pub lent_by: BTreeMap<usize, usize>,
     parts: Vec<u8>,
     queue: BTreeMap<(u64, u64), Event>,
     streams: BTreeMap<u64, Stream>,
@@ -51,6 +53,7 @@ impl Net {
             syncs: 0,
             lent: 0,
             surveys: 0,
+            lent_by: BTreeMap::new(),
             parts: vec![0; trusts.len()],
             queue: BTreeMap::new(),
             streams: BTreeMap::new(),
@@ -353,7 +356,10 @@ impl Net {
         self.note("frame", bytes);
         match talk {
             Talk::Sync => self.frames += usize::from(bytes[0] == 4 && bytes[1] > 0),
-            Talk::Snapshot => self.lent += 1,
+            Talk::Snapshot => {
+                self.lent += 1;
+                *self.lent_by.entry(server).or_default() += 1;
+            }
         }
         let is_spoilt = talk == Talk::Snapshot && self.liars.contains(&server) && self.rng.random_bool(0.3);
         let bytes = if is_spoilt { spoil(bytes, &mut self.rng) } else { bytes.clone() };

@@ -10,8 +10,9 @@ use super::formats::topic;
 use super::heal;
 use super::merge::Merge;
 use super::snapshot::builds::{self, Builds, Outcome};
-use super::snapshot::fetch::{Fetch, Heal};
+use super::snapshot::fetch::Fetch;
 use super::snapshot::lend::Lends;
+use super::snapshot::lender::Heal;
 use super::sync::beats::Beats;
 use super::sync::check::{Body, CHANGES_TOPIC, Checker, Cut, HEARTBEATS_TOPIC};
 use super::sync::pull::Pulls;
@@ -154,6 +155,7 @@ impl Engine for AutomergeEngine {
         }
         turn.news = self.merge.state.flush(now.wall, rows)?;
         self.survey(now, rows, &mut turn)?;
+        self.fetch.ask_for_help(self.pulls.reachable(), now);
         self.fetch.advance(&self.merge, now, &mut turn.sends);
         if !self.fetch.is_busy() && self.merge.state.joining.is_none() {
             self.pulls.advance(&self.beats, &mut self.merge, now, &mut turn.sends);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::believe::{Belief, believe};
-use super::lender::{IDLE, Lender, Places, Wanted, hashes, is_useful, remember};
+use super::lender::{Heal, IDLE, Lender, Offer, Places, Wanted, hashes, is_useful, remember};
 use super::verify::{Reading, Verdict};
 use crate::crdt::automerge::formats::clock::Hash;
 use crate::crdt::automerge::formats::snapshot::frame;
@@ -38,24 +38,6 @@ const COPIES_MAX: usize = 16;
 /// A pinset that is empty takes a snapshot of more pins than this instead of the log: it is faster.
 const LOG_PINS_MAX: u64 = 20_000;
 
-/// A snapshot that can be had, and who attests it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// Who attests it.
-    pub by: PeerId,
-    /// Its pins.
-    pub pins: u64,
-}
-
-/// Why a state is joined though no log is out of reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heal {
-    /// Whose state.
-    pub peer: PeerId,
-    /// Whether our own entries count for nothing.
-    pub is_repair: bool,
-}
-
 /// The fetching of snapshots.
 pub struct Fetch {
     epoch: u32,
@@ -64,6 +46,8 @@ pub struct Fetch {
     lenders: BTreeMap<PeerId, Lender>,
     /// Who may lend, and from when on it may be asked, in milliseconds of the monotonic clock.
     offers: BTreeMap<PeerId, u64>,
+    /// Who was asked to help with what is on its way in.
+    asked_for_help: BTreeSet<PeerId>,
     liars: BTreeMap<PeerId, u64>,
     heal: Option<Heal>,
     healed: BTreeMap<PeerId, u64>,
@@ -83,6 +67,7 @@ impl Fetch {
             wanted: None,
             lenders: BTreeMap::new(),
             offers: BTreeMap::new(),
+            asked_for_help: BTreeSet::new(),
             liars: BTreeMap::new(),
             heal: None,
             healed: BTreeMap::new(),
@@ -204,6 +189,19 @@ impl Fetch {
         }
     }
 
+    /// Asks neighbours that may have the same frames, when there is more to fetch than one lender is asked for at once.
+    pub fn ask_for_help(&mut self, neighbours: &BTreeSet<PeerId>, now: Now) {
+        let Some(wanted) = &self.wanted else { return };
+        if wanted.missing.len() <= WINDOW || self.lenders.len() + self.offers.len() >= LENDERS_MAX {
+            return;
+        }
+        let fresh = neighbours.iter().filter(|peer| !self.asked_for_help.contains(*peer) && !self.is_liar(peer, now));
+        if let Some(peer) = fresh.min().copied() {
+            self.asked_for_help.insert(peer);
+            self.add_offer(peer, now.mono);
+        }
+    }
+
     /// Takes what a lender says; `hash` is that of the plain frame, when it came whole.
     ///
     /// # Errors
@@ -321,6 +319,7 @@ impl Fetch {
             wanted.missing.remove(place);
         }
         self.wanted = Some(wanted);
+        self.asked_for_help = BTreeSet::from([peer]);
         merge.count("snapshots_wanted", 1);
         Ok(())
     }

@@ -21,6 +21,24 @@ pub const IDLE: u64 = 60_000;
 /// would keep us from all syncs.
 const WINDOW_TIME: u64 = 300_000;
 
+/// A snapshot that can be had, and who attests it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Who attests it.
+    pub by: PeerId,
+    /// Its pins.
+    pub pins: u64,
+}
+
+/// Why a state is joined though no log is out of reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heal {
+    /// Whose state.
+    pub peer: PeerId,
+    /// Whether our own entries count for nothing.
+    pub is_repair: bool,
+}
+
 /// The snapshot that is on its way in.
 pub struct Wanted {
     /// Where it is.

@@ -12,7 +12,7 @@ use crate::crdt::automerge::formats::heartbeat::{HEARTBEAT_MAX, Heartbeat};
 use crate::crdt::automerge::formats::snapshot::frame;
 use crate::crdt::automerge::formats::snapshot::lend::Lent;
 use crate::crdt::automerge::formats::topic;
-use crate::crdt::automerge::snapshot::fetch::Offer;
+use crate::crdt::automerge::snapshot::lender::Offer;
 use crate::crdt::automerge::tables::fork;
 use crate::crdt::automerge::tables::view::Clock;
 use crate::crdt::{Check, Checked, Refused, Talk};

@@ -8,7 +8,7 @@ use super::check::Answer;
 use crate::crdt::automerge::formats::clock::{Actor, Group, Hash, Row};
 use crate::crdt::automerge::formats::frames::{FRAME_MAX, Frame, GROUPS_MAX, Hello, TRUSTED_MAX};
 use crate::crdt::automerge::merge::Merge;
-use crate::crdt::automerge::snapshot::fetch::Offer;
+use crate::crdt::automerge::snapshot::lender::Offer;
 use crate::crdt::automerge::tables::state::State;
 use crate::crdt::automerge::tables::view::View;
 use crate::crdt::{Now, Rows, RowsError, Sending, Talk};
@@ -79,6 +79,11 @@ impl Pulls {
             out_of_reach: BTreeMap::new(),
             judged: BTreeMap::new(),
         }
+    }
+
+    /// To whom streams can be opened.
+    pub const fn reachable(&self) -> &BTreeSet<PeerId> {
+        &self.reachable
     }
 
     /// A stream to `peer` can be opened.
