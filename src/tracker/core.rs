@@ -209,7 +209,10 @@ impl Queue {
             return Some(Next::Start(cid, Kind::Unpin));
         }
         let transfers = self.running(|phase| phase == Phase::Transferring);
+        // A transfer that is being cancelled has its place until it ends.
+        let pins = self.running(|phase| phase != Phase::Unpinning);
         if transfers < self.limits.transfers
+            && pins < self.limits.transfers + self.limits.probes
             && let Some(cid) = self.lanes.pop(Lane::Hot)
         {
             self.jobs.insert(cid, Job { phase: Phase::Transferring, began: now, noted: now });

@@ -292,6 +292,28 @@ fn more_live_pins_than_transfers_wait_for_one_and_come_first() {
 }
 
 #[test]
+fn a_transfer_that_is_being_cancelled_keeps_its_place_until_it_ends() {
+    let mut bench = Bench::new(SMALL);
+    for transfers in [1, 2] {
+        bench.want(transfers);
+        bench.turn();
+        bench.progress(transfers);
+    }
+    for probes in 3..=6 {
+        bench.want(probes);
+    }
+    bench.turn();
+    bench.progress(3);
+    bench.done(3, Outcome::Cancelled);
+    bench.want(7);
+    assert_eq!(bench.turn(), [cid(7)], "the content of 3 is there, and no transfer is free");
+    bench.forget(1);
+    assert_eq!(bench.turn(), [], "six run: 1, which is to end, 2, and four probes");
+    bench.done(1, Outcome::Cancelled);
+    assert_eq!(bench.turn(), [cid(1), cid(3)], "an unpin, and the transfer");
+}
+
+#[test]
 fn what_a_sweep_misses_is_pinned_again_and_named() {
     let mut bench = Bench::new(SMALL);
     bench.want(1);
