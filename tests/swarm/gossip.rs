@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ipfs_cluster::swarm::{Event, Verdict};
+use ipfs_cluster::swarm::{Args, Event, Verdict};
 use ipfs_cluster::task;
 
 use crate::node::{Node, TOPIC, args, start, start_with, until};
@@ -109,8 +109,14 @@ async fn a_payload_past_its_limit_is_refused() {
 
 #[tokio::test]
 async fn a_neighbour_that_falls_silent_is_connected_to_anew() {
-    let mut a = start_with(&[]).await;
-    let mut b = start_with(&[a.address()]).await;
+    // Three heartbeats of silence are too many; in the other tests, which are silent too, they are half a minute.
+    let quick = |addresses| {
+        let mut args = Args { addresses, ..args() };
+        args.gossip.heartbeat = Duration::from_secs(1);
+        args
+    };
+    let mut a = start(quick(vec![])).await;
+    let mut b = start(quick(vec![a.address()])).await;
     a.subscribed(b.id()).await;
     b.event(|event| matches!(event, Event::Disconnected(peer) if peer == a.id()).then_some(())).await;
     b.event(|event| matches!(event, Event::Connected(peer) if peer == a.id()).then_some(())).await;

@@ -36,7 +36,6 @@ pub fn args() -> Args {
     args.topics = vec![TOPIC.into()];
     args.protocols = vec![ECHO, ipfs_cluster::swarm::calls::PROTOCOL];
     args.dht = false;
-    args.gossip.heartbeat = Duration::from_secs(1);
     args
 }
 
