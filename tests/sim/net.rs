@@ -1,45 +1,60 @@
-//! A net of engines on rows in memory: virtual time, one seed, everything that a network and a power switch can do.
+//! A net of engines on rows in memory: virtual time, one seed, everything that a network, a clock and a power switch can do.
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ipfs_cluster::crdt::automerge::{self, EngineArgs, Limits, Reader};
-use ipfs_cluster::crdt::{
-    Engine, Input, MapRows, Now, Op, Part, Pinset, Refused, RowsError, Seen, Sending, Survey, Talk, Ticket, Turn,
-};
-use ipfs_cluster::model::{PeerId, Pin, Trust, UnixMillis};
-use libp2p::identity::Keypair;
+use ipfs_cluster::crdt::automerge::{self, EngineArgs, Limits, OpenError, Reader};
+use ipfs_cluster::crdt::{Input, MapRows, Now, Op, Pinset, RowsError, Seen, Summary, Talk, Ticket, Turn, WriteError};
+use ipfs_cluster::model::{Pin, Trust, UnixMillis};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::world::{DAWN, Event, Image, Peer, Stream, Weather, change, keypair, spoil};
+use super::disk::Faulty;
+use super::world::{DAWN, Event, Image, Links, Peer, Stream, Weather, change, keypair, peer_id};
 
 const EPOCH: u32 = 1;
 const CLUSTER: &str = "simulated";
+
+/// When a store that failed is opened again, in milliseconds.
+const OPEN_WAIT: u64 = 1_000;
+
+/// Nothing moves for so long when all is quiet, in milliseconds: what is tried again is tried within a minute or two.
+const QUIET: u64 = 130_000;
+
+/// Row operations of a turn, or of an opening, among which the one is drawn that fails.
+const FAULT_ROWS: u32 = 40;
+
+/// Steps that a peer takes one after the other at most: far more than any join of a run needs.
+const SPINS_MAX: usize = 5_000;
+
 pub struct Net {
     pub rng: SmallRng,
     pub peers: Vec<Peer>,
     pub weather: Weather,
     pub now: u64,
-    /// Frames of changes that syncs carried, and syncs that were opened.
+    /// Frames of changes that syncs carried.
     pub frames: usize,
-    pub syncs: usize,
-    /// Frames of snapshots that were lent, and snapshots that were made.
+    /// Frames of snapshots that were lent.
     pub lent: usize,
-    pub surveys: usize,
-    /// The former, by lender.
+    /// The same by lender.
     pub lent_by: BTreeMap<usize, usize>,
-    parts: Vec<u8>,
-    queue: BTreeMap<(u64, u64), Event>,
-    streams: BTreeMap<u64, Stream>,
+    pub links: Links,
+    pub(super) queue: BTreeMap<(u64, u64), Event>,
+    pub(super) streams: BTreeMap<u64, Stream>,
     ids: u64,
-    limits: Limits,
-    /// Every change that was ever committed, whoever heard of it.
-    pub changes: BTreeSet<Bytes>,
+    pub limits: Limits,
+    /// Every change that was ever committed, whoever heard of it, and its author.
+    pub changes: BTreeMap<Bytes, usize>,
+    /// Everything that was ever said to all: (who, topic, bytes).
+    pub said: Vec<(usize, usize, Bytes)>,
     /// Peers that spoil what they lend.
     pub liars: BTreeSet<usize>,
     /// Messages that a check refused.
     pub refused: usize,
+    /// Turns that were run.
+    pub turns: usize,
     trace: blake3::Hasher,
+    is_told: bool,
 }
 
 impl Net {
@@ -50,30 +65,31 @@ impl Net {
             weather: Weather::FAIR,
             now: 0,
             frames: 0,
-            syncs: 0,
             lent: 0,
-            surveys: 0,
             lent_by: BTreeMap::new(),
-            parts: vec![0; trusts.len()],
+            links: Links { parts: vec![0; trusts.len()], ..Links::default() },
             queue: BTreeMap::new(),
             streams: BTreeMap::new(),
             ids: 0,
             limits,
-            changes: BTreeSet::new(),
+            changes: BTreeMap::new(),
+            said: Vec::new(),
             liars: BTreeSet::new(),
             refused: 0,
+            turns: 0,
             trace: blake3::Hasher::new(),
+            is_told: std::env::var_os("TRACE").is_some(),
         };
         for (n, trust) in trusts.into_iter().enumerate() {
-            let (keypair, mut rows) = (keypair(n), MapRows::default());
+            let mut rows = MapRows::default();
             let suffix = net.rng.random();
-            let engine = net.open(&keypair, &trust, suffix, &mut rows);
-            let id = keypair.public().to_peer_id();
+            let args = net.args(n, trust.clone(), suffix, 0);
+            let engine = automerge::open(args, &mut rows).unwrap();
+            let id = peer_id(n);
             net.peers.push(Peer {
                 id,
                 rows,
                 engine,
-                keypair,
                 trust,
                 answers: BTreeMap::new(),
                 notices: Vec::new(),
@@ -82,6 +98,13 @@ impl Net {
                 suffix,
                 starts: 0,
                 tick: None,
+                skew: 0,
+                born: 0,
+                is_full: false,
+                is_down: false,
+                is_put_back: false,
+                surveys: 0,
+                spins: 0,
             });
         }
         net.meet();
@@ -93,21 +116,20 @@ impl Net {
         Self::new(seed, vec![Trust::Everyone; peers], limits)
     }
 
-    fn open(&self, keypair: &Keypair, trust: &Trust, actor_suffix: [u8; 8], rows: &mut MapRows) -> Box<dyn Engine> {
-        let args = EngineArgs {
-            keypair: keypair.clone(),
+    fn args(&self, n: usize, trust: Trust, actor_suffix: [u8; 8], skew: i64) -> EngineArgs {
+        EngineArgs {
+            keypair: keypair(n),
             epoch: EPOCH,
             cluster_name: CLUSTER.to_owned(),
-            trust: trust.clone(),
+            trust,
             actor_suffix,
-            started: self.wall(),
+            started: self.wall(skew),
             limits: self.limits,
-        };
-        automerge::open(args, rows).unwrap()
+        }
     }
 
-    fn wall(&self) -> UnixMillis {
-        UnixMillis(DAWN + i64::try_from(self.now).unwrap())
+    fn wall(&self, skew: i64) -> UnixMillis {
+        UnixMillis(DAWN + i64::try_from(self.now).unwrap() + skew)
     }
 
     /// What the run did so far, in 32 bytes.
@@ -115,21 +137,28 @@ impl Net {
         self.trace.finalize().into()
     }
 
-    pub fn note(&mut self, what: &str, bytes: &[u8]) {
-        self.trace.update(&self.now.to_le_bytes()).update(what.as_bytes()).update(blake3::hash(bytes).as_bytes());
+    /// Adds to the trace; `TRACE=1` prints it.
+    pub fn note(&mut self, what: &str, n: usize, bytes: &[u8]) {
+        let hash = blake3::hash(bytes);
+        self.trace.update(&self.now.to_le_bytes()).update(what.as_bytes()).update(hash.as_bytes());
+        if self.is_told {
+            println!("{:>9} ms  peer {n}  {what} ({} bytes, {})", self.now, bytes.len(), &hash.to_hex()[..8]);
+        }
     }
 
     // What the world does.
 
     /// Puts each peer into a part of the net; only peers of one part reach each other.
     pub fn part(&mut self, parts: Vec<u8>) {
-        self.parts = parts;
-        let cut: Vec<u64> = self
-            .streams
-            .iter()
-            .filter(|(_, stream)| self.parts[stream.asker] != self.parts[stream.server])
-            .map(|(id, _)| *id)
-            .collect();
+        self.note("parts of the net", 0, &parts);
+        self.links.parts = parts;
+        self.relink();
+    }
+
+    /// Tells what changed in the links.
+    pub fn relink(&mut self) {
+        let is_cut = |(_, stream): &(&u64, &Stream)| !self.links.join(stream.asker, stream.server);
+        let cut: Vec<u64> = self.streams.iter().filter(is_cut).map(|(id, _)| *id).collect();
         for stream in cut {
             self.break_stream(stream);
         }
@@ -137,7 +166,8 @@ impl Net {
     }
 
     pub fn heal(&mut self) {
-        self.part(vec![0; self.peers.len()]);
+        self.links = Links { parts: vec![0; self.peers.len()], ..Links::default() };
+        self.relink();
     }
 
     /// Tells every peer whom it can reach.
@@ -152,7 +182,7 @@ impl Net {
         let others = (0..self.peers.len()).filter(|other| *other != n);
         let input = |other: usize| {
             let peer = self.peers[other].id;
-            if self.parts[other] == self.parts[n] { Input::PeerSeen(peer) } else { Input::PeerGone(peer) }
+            if self.links.opens(n, other) { Input::PeerSeen(peer) } else { Input::PeerGone(peer) }
         };
         others.map(input).collect()
     }
@@ -160,6 +190,7 @@ impl Net {
     /// Pulls the plug of a peer, and starts it again from what it committed.
     pub fn crash(&mut self, n: usize) {
         let suffix = self.rng.random();
+        self.peers[n].born = self.now;
         self.start(n, suffix);
     }
 
@@ -171,40 +202,92 @@ impl Net {
     /// Goes on with an image of a peer, its process too: it does not know that anything happened since.
     pub fn wake(&mut self, n: usize, image: Image) {
         self.peers[n].rows = image.rows;
+        self.peers[n].is_put_back = true;
         self.start(n, image.suffix);
-    }
-
-    fn start(&mut self, n: usize, suffix: [u8; 8]) {
-        self.note("crash", &[u8::try_from(n).unwrap()]);
-        let broken: Vec<u64> =
-            self.streams.iter().filter(|(_, s)| s.asker == n || s.server == n).map(|(id, _)| *id).collect();
-        self.peers[n].starts += 1;
-        self.peers[n].tick = None;
-        let (keypair, trust) = (self.peers[n].keypair.clone(), self.peers[n].trust.clone());
-        let mut rows = std::mem::take(&mut self.peers[n].rows);
-        let engine = self.open(&keypair, &trust, suffix, &mut rows);
-        self.peers[n].rows = rows;
-        self.peers[n].engine = engine;
-        self.peers[n].suffix = suffix;
-        for stream in broken {
-            self.break_stream(stream);
-        }
-        let inputs = self.neighbours(n);
-        self.turn(n, inputs);
     }
 
     /// Puts another disk into a peer and starts it.
     pub fn restore(&mut self, n: usize, rows: MapRows) {
         self.peers[n].rows = rows;
+        self.peers[n].is_put_back = true;
         self.crash(n);
     }
 
-    fn break_stream(&mut self, stream: u64) {
+    fn start(&mut self, n: usize, suffix: [u8; 8]) {
+        self.note("starts", n, &suffix);
+        let broken: Vec<u64> =
+            self.streams.iter().filter(|(_, s)| s.asker == n || s.server == n).map(|(id, _)| *id).collect();
+        self.peers[n].starts += 1;
+        self.peers[n].tick = None;
+        for stream in broken {
+            self.break_stream(stream);
+        }
+        let (trust, skew) = (self.peers[n].trust.clone(), self.peers[n].skew);
+        let args = self.args(n, trust, suffix, skew);
+        let mut rows = std::mem::take(&mut self.peers[n].rows);
+        let backup = rows.clone();
+        let opened = match self.fault(n) {
+            Some((left, is_full)) => automerge::open(args, &mut Faulty { rows: &mut rows, left, is_full }),
+            None => automerge::open(args, &mut rows),
+        };
+        match opened {
+            Ok(engine) => {
+                self.peers[n].rows = rows;
+                self.peers[n].engine = engine;
+                self.peers[n].suffix = suffix;
+                self.peers[n].is_down = false;
+                let inputs = self.neighbours(n);
+                self.turn(n, inputs);
+            }
+            Err(OpenError::Rows(RowsError::Storage(_))) => {
+                self.peers[n].rows = backup;
+                self.close(n);
+            }
+            Err(error) => panic!("a store that was committed opens: {error}"),
+        }
+    }
+
+    /// Which row operation of the next transaction fails, if one does.
+    fn fault(&mut self, n: usize) -> Option<(Cell<u32>, bool)> {
+        if self.peers[n].is_full {
+            return Some((Cell::new(0), true));
+        }
+        let fails = self.weather.fault > 0.0 && self.rng.random_bool(self.weather.fault);
+        fails.then(|| (Cell::new(self.rng.random_range(0..FAULT_ROWS)), false))
+    }
+
+    /// The store failed: it is closed, and opened again later.
+    fn close(&mut self, n: usize) {
+        self.note("store failed", n, &[]);
+        self.peers[n].is_down = true;
+        self.peers[n].tick = None;
+        let broken: Vec<u64> =
+            self.streams.iter().filter(|(_, s)| s.asker == n || s.server == n).map(|(id, _)| *id).collect();
+        self.peers[n].starts += 1;
+        for stream in broken {
+            self.break_stream(stream);
+        }
+        let start = self.peers[n].starts;
+        self.at(OPEN_WAIT, Event::Open { to: n, start });
+    }
+
+    pub(super) fn open_again(&mut self, n: usize) {
+        let suffix = self.rng.random();
+        self.start(n, suffix);
+    }
+
+    pub(super) fn break_stream(&mut self, stream: u64) {
         let Some(Stream { asker, server, talk, starts, .. }) = self.streams.remove(&stream) else { return };
         if self.peers[asker].starts == starts.0 {
             let peer = self.peers[server].id;
             self.turn(asker, vec![Input::Ended { peer, talk, complete: false }]);
         }
+    }
+
+    /// Sets a wall clock; the monotonic one goes on.
+    pub fn skew(&mut self, n: usize, millis: i64) {
+        self.note("wall clock moves", n, &millis.to_le_bytes());
+        self.peers[n].skew = millis;
     }
 
     // What users do.
@@ -217,7 +300,13 @@ impl Net {
         tickets
     }
 
-    fn id(&mut self) -> u64 {
+    /// Writes at a peer; returns what became of it, nothing when the peer went down over it.
+    pub fn ask(&mut self, n: usize, op: Op) -> Option<Result<Pin, WriteError>> {
+        let ticket = self.write(n, vec![op]).remove(0);
+        self.peers[n].answers.remove(&ticket)
+    }
+
+    pub(super) fn id(&mut self) -> u64 {
         self.ids += 1;
         self.ids
     }
@@ -233,6 +322,10 @@ impl Net {
                 None => return pins,
             }
         }
+    }
+
+    pub fn summary(&self, n: usize) -> Summary {
+        self.peers[n].engine.summary()
     }
 
     // Time.
@@ -251,159 +344,90 @@ impl Net {
     /// Lets fair weather and whole connections be, until nothing moves any more but heartbeats; panics when that never is.
     pub fn run_until_quiet(&mut self) {
         self.weather = Weather::FAIR;
+        self.peers.iter_mut().for_each(|peer| peer.is_full = false);
         self.heal();
-        for _ in 0..40 {
-            let before = (self.frames, self.syncs, self.lent, self.clocks());
-            self.run(65_000);
-            if before == (self.frames, self.syncs, self.lent, self.clocks()) {
+        // Whom a log did not reach for is asked again now and then, and says that it still does not.
+        let moved = |net: &Self| (net.frames, net.lent, net.changes.len(), net.states());
+        for _ in 0..30 {
+            let (before, turns) = (moved(self), self.turns);
+            self.run(QUIET);
+            if before == moved(self) && self.peers.iter().all(|peer| !peer.is_down) {
+                // Each peer hears the heartbeats of the others, and ticks for its own.
+                let most = 48 * self.peers.len() * self.peers.len();
+                assert!(self.turns - turns < most, "quiet is idle: {} turns", self.turns - turns);
                 return;
             }
         }
         panic!("never quiet: {:?}", self.peers.iter().map(|peer| peer.engine.summary()).collect::<Vec<_>>());
     }
 
-    fn clocks(&self) -> Vec<[u8; 32]> {
-        self.peers.iter().map(|peer| peer.engine.summary().clock_hash).collect()
+    fn states(&self) -> Vec<([u8; 32], [u8; 32])> {
+        let state = |peer: &Peer| {
+            let summary = peer.engine.summary();
+            (summary.clock_hash, summary.digest_hash)
+        };
+        self.peers.iter().map(state).collect()
     }
 
-    fn at(&mut self, delay: u64, event: Event) {
+    pub(super) fn at(&mut self, delay: u64, event: Event) {
         let id = self.id();
         self.queue.insert((self.now + delay, id), event);
     }
 
-    fn delay(&mut self) -> u64 {
-        self.rng.random_range(1..=self.weather.delay)
-    }
-
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Gossip { from, to, topic, bytes } if self.parts[from] == self.parts[to] => {
-                match self.peers[to].engine.check().gossip(topic, &bytes) {
-                    Ok(item) => self.turn(to, vec![Input::Checked { from: self.peers[from].id, item }]),
-                    // What stands on a branch that is cut off.
-                    Err(Refused::Foreign(_)) => (),
-                    Err(error) => panic!("peers are honest: {error}"),
-                }
-            }
-            Event::Gossip { .. } => (),
-            Event::Ask { to, stream, bytes } => self.serve(to, stream, &bytes),
-            Event::Answer { to, stream, bytes } => self.answered(to, stream, &bytes),
-            Event::Broken { stream } => self.break_stream(stream),
-            Event::Found { to, start, parts } => self.found(to, start, parts),
-            Event::Tick { to, start } => {
-                if self.peers[to].starts == start && self.peers[to].tick == Some(self.now) {
-                    self.turn(to, vec![Input::Tick]);
-                }
-            }
-        }
-    }
-
-    /// The answering side: takes a frame, and says all that it has to say.
-    fn serve(&mut self, n: usize, id: u64, bytes: &Bytes) {
-        let Some(mut stream) = self.streams.remove(&id) else { return };
-        let mut is_sound = stream.session.receive(bytes).is_ok();
-        let mut frames = Vec::new();
-        while is_sound && let Some(frame) = stream.session.next(&self.peers[n].rows).unwrap() {
-            frames.push(frame);
-            is_sound &= frames.len() < 10_000;
-        }
-        assert!(is_sound, "an honest sync breaks no rule");
-        let asker = stream.asker;
-        // Who is joining answers nobody: its side ends the stream.
-        let is_over = frames.is_empty() && stream.session.done();
-        for bytes in frames {
-            stream.arrives = (self.now + self.delay()).max(stream.arrives + 1);
-            self.at(stream.arrives - self.now, Event::Answer { to: asker, stream: id, bytes });
-        }
-        self.streams.insert(id, stream);
-        if is_over {
-            let delay = self.delay();
-            self.at(delay, Event::Broken { stream: id });
-        }
-    }
-
-    /// Hands over one part of a survey; the others follow.
-    fn found(&mut self, n: usize, start: u32, mut parts: Vec<Part>) {
-        if self.peers[n].starts != start || parts.is_empty() {
-            return;
-        }
-        let part = parts.remove(0);
-        self.turn(n, vec![Input::Found(Some(part))]);
-        let delay = self.delay();
-        self.at(delay, Event::Found { to: n, start, parts });
-    }
-
-    /// Reads the rows of this commit, at once: nothing that comes later can be seen.
-    fn survey(&mut self, n: usize, survey: Box<dyn Survey>) {
-        let mut parts = Vec::new();
-        let ran: Result<(), RowsError> = survey.run(&self.peers[n].rows, &mut |part| {
-            parts.push(part);
-            std::ops::ControlFlow::Continue(())
-        });
-        ran.expect("rows in memory can be read");
-        self.surveys += 1;
-        let (start, delay) = (self.peers[n].starts, self.delay());
-        self.at(delay, Event::Found { to: n, start, parts });
-    }
-
-    fn answered(&mut self, n: usize, id: u64, bytes: &Bytes) {
-        if self.rng.random_bool(self.weather.break_stream) {
-            return self.break_stream(id);
-        }
-        let Some(stream) = self.streams.get(&id) else { return };
-        let (server, talk) = (stream.server, stream.talk);
-        let peer = self.peers[server].id;
-        self.note("frame", bytes);
-        match talk {
-            Talk::Sync => self.frames += usize::from(bytes[0] == 4 && bytes[1] > 0),
-            Talk::Snapshot => {
-                self.lent += 1;
-                *self.lent_by.entry(server).or_default() += 1;
-            }
-        }
-        let is_spoilt = talk == Talk::Snapshot && self.liars.contains(&server) && self.rng.random_bool(0.3);
-        let bytes = if is_spoilt { spoil(bytes, &mut self.rng) } else { bytes.clone() };
-        match self.peers[n].engine.check().frame(talk, &bytes) {
-            Ok(frame) => self.turn(n, vec![Input::Frame { peer, talk, frame }]),
-            Err(error) => {
-                assert!(is_spoilt, "an honest peer breaks no rule: {error}");
-                self.refused += 1;
-                self.break_stream(id);
-            }
-        }
-    }
-
     /// One turn of a peer: its transaction, and what leaves after it, unless the plug is pulled before or after the commit.
     pub fn turn(&mut self, n: usize, inputs: Vec<Input>) {
+        if self.peers[n].is_down {
+            return;
+        }
+        self.turns += 1;
         let crash = self.weather.crash > 0.0 && self.rng.random_bool(self.weather.crash);
         let is_before = crash && self.rng.random_bool(0.5);
-        let backup = is_before.then(|| self.peers[n].rows.clone());
-        let now = Now { wall: self.wall(), mono: self.now };
+        let fault = self.fault(n);
+        let backup = (is_before || fault.is_some()).then(|| self.peers[n].rows.clone());
+        let now = Now { wall: self.wall(self.peers[n].skew), mono: self.now - self.peers[n].born };
         let peer = &mut self.peers[n];
-        let turn = peer.engine.turn(inputs, now, &mut peer.rows).unwrap();
-        match backup {
-            Some(backup) => self.peers[n].rows = backup,
-            None => self.changes.extend(turn.sends.iter().filter_map(change)),
+        let result = match fault {
+            Some((left, is_full)) => peer.engine.turn(inputs, now, &mut Faulty { rows: &mut peer.rows, left, is_full }),
+            None => peer.engine.turn(inputs, now, &mut peer.rows),
+        };
+        match (result, backup) {
+            (Err(RowsError::Storage(_)), Some(backup)) => {
+                self.peers[n].rows = backup;
+                self.close(n);
+            }
+            (Err(error), _) => panic!("peer {n}: {error}"),
+            (Ok(_), Some(backup)) if is_before => {
+                self.peers[n].rows = backup;
+                self.crash(n);
+            }
+            (Ok(turn), _) => {
+                self.changes.extend(turn.sends.iter().filter_map(change).map(|bytes| (bytes, n)));
+                if crash { self.crash(n) } else { self.leave(n, turn, now) }
+            }
         }
-        if crash {
-            return self.crash(n);
-        }
-        self.leave(n, turn);
     }
 
-    fn leave(&mut self, n: usize, turn: Turn) {
+    fn leave(&mut self, n: usize, turn: Turn, now: Now) {
+        self.check_bounds(n);
         let peer = &mut self.peers[n];
         peer.answers.extend(turn.answers);
-        peer.notices.extend(turn.notices);
         for (what, count) in turn.counts {
             *peer.counts.entry(what).or_default() += count;
         }
+        let start = peer.starts;
+        for notice in turn.notices {
+            self.note(&format!("{notice:?}"), n, &[]);
+            self.peers[n].notices.push(notice);
+        }
         if let Some(at) = turn.tick_at {
-            let at = u64::try_from(at.0 - DAWN).unwrap().max(self.now + 1);
-            let start = peer.starts;
-            if peer.tick != Some(at) {
-                peer.tick = Some(at);
-                self.at(at - self.now, Event::Tick { to: n, start });
+            let wait = u64::try_from(at.0 - now.wall.0).unwrap_or(0).max(1);
+            let at = self.now + wait;
+            let peer = &mut self.peers[n];
+            peer.spins = if wait == 1 { peer.spins + 1 } else { 0 };
+            assert!(peer.spins < SPINS_MAX, "peer {n} does not rest");
+            if self.peers[n].tick != Some(at) {
+                self.peers[n].tick = Some(at);
+                self.at(wait, Event::Tick { to: n, start });
             }
         }
         if let Some(survey) = turn.survey {
@@ -414,59 +438,12 @@ impl Net {
         }
     }
 
-    fn send(&mut self, n: usize, sending: Sending) {
-        match sending {
-            Sending::Gossip { topic, bytes } => {
-                self.note("gossip", &bytes);
-                if topic == 0 {
-                    self.peers[n].published.insert(bytes.clone());
-                }
-                for to in (0..self.peers.len()).filter(|to| *to != n) {
-                    let copies = usize::from(!self.rng.random_bool(self.weather.drop))
-                        + usize::from(self.rng.random_bool(self.weather.twice));
-                    for _ in 0..copies {
-                        let delay = self.delay();
-                        self.at(delay, Event::Gossip { from: n, to, topic, bytes: bytes.clone() });
-                    }
-                }
-            }
-            Sending::Open { peer, talk, hello } => self.open_stream(n, (peer, talk), hello),
-            Sending::Frame { peer, talk, bytes } => {
-                let Some((id, server)) = self.stream_to(n, (peer, talk)) else { return };
-                let delay = self.delay();
-                let stream = self.streams.get_mut(&id).unwrap();
-                stream.arrives = (self.now + delay).max(stream.arrives + 1);
-                let delay = stream.arrives - self.now;
-                self.at(delay, Event::Ask { to: server, stream: id, bytes });
-            }
-            Sending::Close { peer, talk } => {
-                if let Some((id, _)) = self.stream_to(n, (peer, talk)) {
-                    self.streams.remove(&id);
-                }
-            }
-        }
-    }
-
-    fn open_stream(&mut self, n: usize, (peer, talk): (PeerId, Talk), hello: Bytes) {
-        let server = self.peers.iter().position(|other| other.id == peer).unwrap();
-        // One that is to a peer which went away meanwhile, and whose end was not told yet.
-        if let Some((older, _)) = self.stream_to(n, (peer, talk)) {
-            self.streams.remove(&older);
-        }
-        self.syncs += usize::from(talk == Talk::Sync);
-        let (id, delay) = (self.id(), self.delay());
-        let session = self.peers[server].engine.answer().session(self.peers[n].id, talk);
-        let starts = (self.peers[n].starts, self.peers[server].starts);
-        self.streams.insert(id, Stream { asker: n, server, talk, starts, session, arrives: self.now + delay });
-        let reaches = self.parts[n] == self.parts[server];
-        let event =
-            if reaches { Event::Ask { to: server, stream: id, bytes: hello } } else { Event::Broken { stream: id } };
-        self.at(delay, event);
-    }
-
-    fn stream_to(&self, n: usize, (peer, talk): (PeerId, Talk)) -> Option<(u64, usize)> {
-        let is_it = |s: &Stream| s.asker == n && s.talk == talk && self.peers[s.server].id == peer;
-        let mut found = self.streams.iter().filter(|(_, stream)| is_it(stream));
-        found.next().map(|(id, stream)| (*id, stream.server))
+    /// What no turn may leave behind.
+    fn check_bounds(&self, n: usize) {
+        let peer = &self.peers[n];
+        let summary = peer.engine.summary();
+        assert!(summary.pending <= self.limits.pending_max, "peer {n} keeps {} changes waiting", summary.pending);
+        let asks = |talk| self.streams.values().filter(|stream| stream.asker == n && stream.talk == talk).count();
+        assert!(asks(Talk::Sync) <= 4 && asks(Talk::Snapshot) <= 3, "peer {n} asks too many at once");
     }
 }

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::formats::change::Dot;
-use super::formats::clock::Actor;
+use super::formats::clock::{Actor, Fork};
 use super::formats::digest::Digest;
-use super::formats::envelope::{self, Signed};
+use super::formats::envelope::{self, Header, Signed};
 use super::formats::model::{self, Key};
 use super::tables::entries;
 use super::tables::log;
@@ -27,6 +27,8 @@ pub struct Audit {
     pub changes: u64,
     /// Whether the log has every change of the clock, so that the pinset could be held against it.
     pub is_whole: bool,
+    /// Changes that it was held against and that are not applied here, but for those of authors with two histories.
+    pub lacks: u64,
     /// What is wrong, each a sentence; none in a sound store.
     pub faults: Vec<String>,
 }
@@ -43,8 +45,7 @@ pub fn audit(rows: &dyn ReadRows) -> Result<Audit, RowsError> {
     let mut audit = Audit { pins: entries.len() as u64, ..Audit::default() };
     check_meta(&mut audit, &entries, rows)?;
     check_indexes(&mut audit, &entries, rows)?;
-    let dots = entries.iter().flat_map(|(key, live)| live.keys().map(move |dot| (key, dot)));
-    for (key, dot) in dots {
+    for (key, dot) in dots(&entries) {
         let is_covered = clock.row(&dot.actor).is_some_and(|row| dot.counter <= row.max_op);
         audit.expect(is_covered || clock.above_fork(dot), || format!("{key:?} has {dot:?} above the clock"));
     }
@@ -57,24 +58,63 @@ pub fn audit(rows: &dyn ReadRows) -> Result<Audit, RowsError> {
 
 /// As [`audit`], and holds the pinset against `envelopes`: every change that was ever made, in whatever order.
 ///
+/// Where an author signed two histories, what he wrote after they part is nobody's to say; all else is held to the rule.
+///
 /// # Errors
 /// [`RowsError`].
 pub fn audit_against(envelopes: &[Bytes], rows: &dyn ReadRows) -> Result<Audit, RowsError> {
     let (clock, numbers) = (load_clock(rows)?, Numbers::load(rows)?);
-    let (mut audit, mut model) = (audit(rows)?, Model::default());
-    for envelope in envelopes {
-        let damaged = |_| RowsError::Damaged { table: Table::Changes, what: "envelope" };
-        let change = envelope::reload(envelope.clone()).map_err(damaged)?;
-        if clock.row(&change.header.actor).is_some_and(|row| change.header.seq <= row.seq) {
-            model.add_change(change);
+    let damaged = |_| RowsError::Damaged { table: Table::Changes, what: "envelope" };
+    let changes = envelopes.iter().map(|envelope| envelope::reload(envelope.clone()).map_err(damaged));
+    let changes: Vec<Signed> = changes.collect::<Result<_, _>>()?;
+    let parted = parted(&changes);
+    let is_sure = |change: &Signed| {
+        let Header { actor, seq, .. } = &change.header;
+        parted.get(actor).is_none_or(|fork| seq < &fork.s)
+    };
+    let (mut audit, mut sure, mut unsure) = (audit(rows)?, Model::default(), Model::default());
+    for change in changes {
+        let Header { actor, seq, .. } = &change.header;
+        match (is_sure(&change), clock.row(actor).is_some_and(|row| *seq <= row.seq)) {
+            (true, true) => sure.add_change(change),
+            (true, false) => audit.lacks += 1,
+            (false, _) => unsure.add_change(change),
         }
     }
-    if !clock.is_forked() {
-        let live = entries(&numbers, rows)?;
-        audit
-            .expect(model.live() == live, || "the pinset is not what all changes at or below the clock say".to_owned());
+    let is_unsure = |dot: &Dot| parted.get(&dot.actor).is_some_and(|fork| dot.counter > fork.m);
+    let live = entries(&numbers, rows)?;
+    let (mut back, mut lost) = (Vec::new(), Vec::new());
+    let model = sure.live();
+    for (key, dot) in dots(&live).filter(|(key, dot)| !is_unsure(dot) && !has(&model, key, dot)) {
+        back.push(format!("{key:?} {dot:?}"));
     }
+    for (key, dot) in dots(&model).filter(|(key, dot)| !has(&live, key, dot) && !unsure.may_remove(key, dot)) {
+        lost.push(format!("{key:?} {dot:?}"));
+    }
+    audit.expect(back.is_empty(), || format!("not what all changes at or below the clock say, too much: {back:?}"));
+    audit.expect(lost.is_empty(), || format!("not what all changes at or below the clock say, too little: {lost:?}"));
     Ok(audit)
+}
+
+/// The authors with two changes of one seq, and where their histories part.
+fn parted(changes: &[Signed]) -> BTreeMap<Actor, Fork> {
+    let (mut seen, mut parted) = (BTreeMap::new(), BTreeMap::<Actor, Fork>::new());
+    for Signed { header, .. } in changes {
+        let Header { actor, seq, change_hash, prev_max_op, .. } = header;
+        if seen.insert((actor, *seq), change_hash).is_some_and(|other| other != change_hash) {
+            let point = Fork { s: *seq, m: *prev_max_op };
+            parted.entry(actor.clone()).and_modify(|fork| *fork = point.min(*fork)).or_insert(point);
+        }
+    }
+    parted
+}
+
+fn dots(entries: &Entries) -> impl Iterator<Item = (&Key, &Dot)> {
+    entries.iter().flat_map(|(key, live)| live.keys().map(move |dot| (key, dot)))
+}
+
+fn has(entries: &Entries, key: &Key, dot: &Dot) -> bool {
+    entries.get(key).is_some_and(|live| live.contains_key(dot))
 }
 
 impl Audit {
@@ -226,6 +266,11 @@ impl Model {
             *last = dot.counter.max(*last);
             self.puts.insert((key, dot), record);
         }
+    }
+
+    /// Whether one of these changes removes the entry where it is applied.
+    fn may_remove(&self, key: &Key, dot: &Dot) -> bool {
+        self.named.contains(&(key.clone(), dot.clone())) || self.last.contains_key(&(key.clone(), dot.actor.clone()))
     }
 
     fn live(self) -> Entries {

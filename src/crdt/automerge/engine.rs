@@ -24,13 +24,16 @@ use super::tables::state::{OpenError, State};
 use super::tables::view::View;
 use super::writer::Author;
 use crate::crdt::{
-    Answer, Check, Checked, Engine, Input, Notice, Now, Op, Part, Rows, RowsError, Seen, Sending, Summary, Talk,
+    Answer, Check, Checked, Engine, Input, Notice, Now, Op, Part, Rows, RowsError, Seen, Sending, Summary, Table, Talk,
     Ticket, Turn,
 };
 use crate::model::{PeerId, Trust, UnixMillis};
 
 /// The stream protocol of syncs, and that of snapshots.
 const PROTOCOLS: [&str; 2] = ["/ipfs-cluster/automerge/sync/1", "/ipfs-cluster/automerge/snapshot/1"];
+
+/// META: when the last start of this disk was said to be, 8 bytes, little endian.
+const STARTED: &[u8] = b"started";
 
 /// What an engine is opened with.
 pub struct EngineArgs {
@@ -84,6 +87,7 @@ impl Default for Limits {
 pub fn open(args: EngineArgs, rows: &mut dyn Rows) -> Result<Box<dyn Engine>, OpenError> {
     let EngineArgs { keypair, epoch, cluster_name, trust, actor_suffix, started, limits } = args;
     let state = State::open(epoch, rows)?;
+    let started = after_last_start(started, rows)?;
     let waiting = Stage::open(&*rows)?;
     let own = keypair.public().to_peer_id();
     let join_keys = limits.join_keys;
@@ -116,6 +120,15 @@ pub fn open(args: EngineArgs, rows: &mut dyn Rows) -> Result<Box<dyn Engine>, Op
     Ok(Box::new(engine))
 }
 
+/// When this start is said to be: after the last one on this disk, though the wall clock went back meanwhile, or its
+/// heartbeats were taken for old ones.
+fn after_last_start(now: UnixMillis, rows: &mut dyn Rows) -> Result<UnixMillis, RowsError> {
+    let last = rows.get(Table::Meta, STARTED)?.and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
+    let started = last.map_or(now.0, |last| now.0.max(i64::from_le_bytes(last).saturating_add(1)));
+    rows.put(Table::Meta, STARTED, &started.to_le_bytes())?;
+    Ok(UnixMillis(started))
+}
+
 struct AutomergeEngine {
     own: PeerId,
     author: Author,
@@ -143,6 +156,7 @@ impl Engine for AutomergeEngine {
         let mut turn = Turn::default();
         let mut wishes = Wishes::new();
         self.author.wall = now.wall;
+        self.builds.end_barrier(&mut self.merge, now, rows)?;
         for input in inputs {
             self.input(input, now, rows, &mut turn, &mut wishes)?;
         }
@@ -295,10 +309,8 @@ impl AutomergeEngine {
     /// states heals it; else we count our own rows first, for a store that is damaged must not be believed. No damaged state
     /// is ever joined: who copies it finds that it is not what it attests.
     fn diverged(&mut self, peer: PeerId, now: Now) {
-        if self.merge.state.clock.is_forked() {
+        if self.merge.state.clock.is_forked() || self.builds.doubt(peer, now) {
             self.fetch.heal(Heal { peer, is_repair: false }, now);
-        } else {
-            self.builds.doubt(peer, now);
         }
     }
 
@@ -379,7 +391,7 @@ impl AutomergeEngine {
 
     /// Copies the state of this turn, when it is time to.
     fn survey(&mut self, now: Now, rows: &mut dyn Rows, turn: &mut Turn) -> Result<(), RowsError> {
-        if self.builds.is_time(self.own, &mut self.merge, now, rows)? {
+        if self.builds.is_time(self.own, &mut self.merge, now) {
             let own = self.beats.own(&self.author, &mut self.merge.state, now);
             let copying = self.builds.begin(&own, &mut self.merge, now, rows)?;
             turn.survey = Some(Box::new(copying));
@@ -392,7 +404,9 @@ impl AutomergeEngine {
         if self.has_work {
             return now.wall;
         }
-        let dues = [Some(self.beats.due()), self.pulls.due(), self.fetch.due(), self.builds.due()];
+        // Nobody is asked for changes while a snapshot comes.
+        let pulls = self.pulls.due().filter(|_| !self.fetch.is_busy());
+        let dues = [Some(self.beats.due()), pulls, self.fetch.due(), self.builds.due()];
         let due = dues.into_iter().flatten().min().unwrap_or(u64::MAX);
         let wait = i64::try_from(due.saturating_sub(now.mono)).unwrap_or(i64::MAX);
         UnixMillis(now.wall.0.saturating_add(wait))

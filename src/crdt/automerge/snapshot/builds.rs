@@ -59,6 +59,8 @@ pub struct Builds {
     /// Whose digest differs from ours.
     doubt: Option<PeerId>,
     counted: Option<u64>,
+    /// Whether our digest was that of our rows then.
+    is_sound: bool,
     made: Option<u64>,
     not_before: u64,
     /// Until when the barrier holds.
@@ -90,6 +92,7 @@ impl Builds {
             wished: Arc::default(),
             doubt: None,
             counted: None,
+            is_sound: false,
             made: None,
             not_before: 0,
             barrier: None,
@@ -103,14 +106,14 @@ impl Builds {
     }
 
     /// A peer that we trust has our clock and another digest: our own is counted anew, once an hour at most.
-    /// Returns whether it will be.
+    /// Returns whether it was in the last hour, and is that of our rows.
     pub fn doubt(&mut self, peer: PeerId, now: Now) -> bool {
-        let may = self.counted.is_none_or(|at| at + COUNT <= now.mono) && self.doubt.is_none();
-        if may {
+        if self.counted.is_none_or(|at| at + COUNT <= now.mono) && self.doubt.is_none() {
             self.doubt = Some(peer);
             self.counted = Some(now.mono);
+            self.is_sound = false;
         }
-        may
+        self.is_sound
     }
 
     /// A peer that we trust says what its state is.
@@ -153,32 +156,35 @@ impl Builds {
         self.log_bytes.max(state.counters.row_bytes / 2)
     }
 
-    /// Returns whether this state is to be copied now; raises and lifts the barrier meanwhile.
+    /// Takes what waits at a barrier that is of no use any more: it was in vain, or its state is being copied. A turn begins
+    /// with it, because what it applies has to be in the clock that the turn commits.
     ///
     /// # Errors
     /// [`RowsError`].
-    pub fn is_time(
-        &mut self,
-        own: PeerId,
-        merge: &mut Merge,
-        now: Now,
-        rows: &mut dyn Rows,
-    ) -> Result<bool, RowsError> {
-        if self.barrier.is_some_and(|until| until <= now.mono) || (self.barrier.is_some() && !merge.has_barrier()) {
-            merge.lift_barrier(rows)?;
+    pub fn end_barrier(&mut self, merge: &mut Merge, now: Now, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        let is_over = self.barrier.is_some_and(|until| until <= now.mono);
+        if is_over || (self.barrier.is_some() && !merge.has_barrier()) {
             self.barrier = None;
             self.not_before = now.mono + AGAIN;
             merge.count("snapshot_barriers_in_vain", 1);
         }
+        if self.barrier.is_none() && merge.has_barrier() {
+            merge.lift_barrier(rows)?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether this state is to be copied now; raises the barrier meanwhile.
+    pub fn is_time(&mut self, own: PeerId, merge: &mut Merge, now: Now) -> bool {
         if self.running.is_some() || merge.state.joining.is_some() || !self.is_wanted(&merge.state, now) {
-            return Ok(false);
+            return false;
         }
         let attests_itself = match merge.trust() {
             Trust::Everyone => true,
             Trust::Only(peers) => peers.contains(&own),
         };
         if self.doubt.is_some() || attests_itself {
-            return Ok(true);
+            return true;
         }
         let state = &mut merge.state;
         let is_attested = self.attested.as_ref().is_some_and(|attested| {
@@ -188,7 +194,7 @@ impl Builds {
             merge.raise_barrier();
             self.barrier = Some(now.mono + BARRIER);
         }
-        Ok(is_attested)
+        is_attested
     }
 
     fn is_wanted(&self, state: &State, now: Now) -> bool {
@@ -302,6 +308,7 @@ impl Builds {
         }
         let Building { generation, groups, frames, tips, proofs, mut attestations, clock_hash, applied, doubt, .. } =
             building;
+        self.is_sound |= doubt.is_some();
         attestations.truncate(ATTESTATIONS_MAX);
         let core = Core { epoch, groups, pins, tombstones, frames };
         let served = Served {

@@ -100,7 +100,10 @@ impl Fetch {
     /// The state of `heal.peer` is to be joined, because no log can mend what differs; once a minute at most.
     pub fn heal(&mut self, heal: Heal, now: Now) {
         let is_late = self.healed.get(&heal.peer).is_none_or(|at| at + HEAL_WAIT <= now.mono);
-        if is_late && self.wanted.is_none() && self.heal.is_none() && !self.is_liar(&heal.peer, now) {
+        // What nobody lends any more is not waited for.
+        let is_free = self.wanted.is_none() || (self.lenders.is_empty() && !self.has_work());
+        if is_late && is_free && self.heal.is_none() && !self.is_liar(&heal.peer, now) {
+            self.wanted = None;
             remember(&mut self.healed, heal.peer, now.mono);
             self.heal = Some(heal);
             self.offers.insert(heal.peer, now.mono);
@@ -154,9 +157,14 @@ impl Fetch {
     /// When something is due without an input, in milliseconds of the monotonic clock.
     pub fn due(&self) -> Option<u64> {
         let idle = self.lenders.values().map(Lender::due);
-        let free = self.lenders.len() < LENDERS_MAX;
+        let free = self.lenders.len() < self.lenders_max();
         let offers = self.offers.iter().filter(|(peer, _)| free && !self.lenders.contains_key(*peer));
         idle.chain(offers.map(|(_, at)| *at)).min()
+    }
+
+    /// How many may lend at once: the first one says what there is, the others help.
+    const fn lenders_max(&self) -> usize {
+        if self.wanted.is_some() { LENDERS_MAX } else { 1 }
     }
 
     /// Gives up silent streams, and opens those that are to be had.
@@ -175,8 +183,7 @@ impl Fetch {
         for peer in resting {
             self.ask(peer, now, sends);
         }
-        // The first one says what there is; the others help.
-        let most = if self.wanted.is_some() { LENDERS_MAX } else { 1 };
+        let most = self.lenders_max();
         let ready: Vec<PeerId> = self.offers.iter().filter(|(_, at)| **at <= now.mono).map(|(peer, _)| *peer).collect();
         for peer in ready {
             if self.lenders.len() >= most || self.lenders.contains_key(&peer) {

@@ -2,8 +2,8 @@
 //!
 //! META holds, by key: `format` (1), `engine` (`automerge`), `epoch` (4 bytes, little endian), `digest` (2,048 bytes),
 //! `counters` (eight bytes each, little endian: commit, applied, pins, newest, row bytes, log bytes), and for every actor ever
-//! applied `actor` ++ number (4 bytes, big endian) -> its bytes. Other tables say the number: 4 bytes for 46. `shelf.rs` and
-//! `joining.rs` say what else is there.
+//! applied `actor` ++ number (4 bytes, big endian) -> its bytes. Other tables say the number: 4 bytes for 46. `shelf.rs`,
+//! `joining.rs`, `heal.rs` and `engine.rs` say what else is there.
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 

@@ -5,6 +5,7 @@ pub mod testing;
 
 mod distance;
 mod hostile;
+mod laws;
 mod oracle;
 mod rooms;
 mod trust;
