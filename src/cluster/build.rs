@@ -49,7 +49,7 @@ pub fn open_pinset(config: &Config, keypair: &Keypair) -> Result<(Pinset, mpsc::
                 trust: crdt.trusted_peers.clone(),
                 actor_suffix: rand::random(),
                 started: task::wall(),
-                limits: automerge::Limits::default(),
+                limits: automerge::Limits { log_bytes: crdt.log_bytes, ..automerge::Limits::default() },
             };
             automerge::open(args, rows).map_err(|error| RowsError::Storage(Box::new(error)))
         }),

@@ -150,6 +150,8 @@ pub struct CrdtConfig {
     pub epoch: u64,
     /// Memory for the pages of the databases, in bytes; `None`: as much as fits the memory that the peer may use.
     pub cache_size: Option<u64>,
+    /// Bytes of changes above which a snapshot is made and older ones are dropped.
+    pub log_bytes: u64,
     /// The metric that makes a peer a member.
     pub peerset_metric: String,
     /// How often heads are told again.

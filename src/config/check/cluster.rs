@@ -13,6 +13,8 @@ use crate::model::{Multiaddr, Replication, Trust};
 
 /// Below, each commit would read what the last one wrote; above, a unit was mistaken.
 const CACHE_SIZES: RangeInclusive<u64> = 8 << 20..=64 << 30;
+/// Least and most bytes of log that may be wanted: 4 KiB and 1 TiB.
+const LOG_BYTES: (u64, u64) = (4 << 10, 1 << 40);
 
 pub(super) fn cluster(resolved: &Resolved, faults: &mut Faults, notes: &mut Notes, folder: &Path) -> ClusterConfig {
     let mut r = Reader::new(resolved, faults, folder, "cluster");
@@ -162,6 +164,7 @@ pub(super) fn crdt(resolved: &Resolved, faults: &mut Faults, notes: &mut Notes, 
         engine: engine(&mut r),
         epoch: r.at_least("epoch", 0, "crdt.epoch is invalid"),
         cache_size: cache_size(&mut r),
+        log_bytes: log_bytes(&mut r),
         peerset_metric: r.text("peerset_metric").into(),
         rebroadcast_interval: lenient(&mut r, notes, "rebroadcast_interval"),
         repair_interval: lenient(&mut r, notes, "repair_interval"),
@@ -232,6 +235,16 @@ fn cache_size(r: &mut Reader) -> Option<u64> {
         Err(e) => r.fault("cache_size", format!("error parsing crdt.cache_size: {e}, or \"auto\"")),
     }
     None
+}
+
+/// What is smaller would make snapshots all the time, what is larger would never make one.
+fn log_bytes(r: &mut Reader) -> u64 {
+    let (least, most) = LOG_BYTES;
+    let bytes = r.int("log_bytes");
+    u64::try_from(bytes).ok().filter(|bytes| (least..=most).contains(bytes)).unwrap_or_else(|| {
+        r.fault("log_bytes", format!("consensus.crdt.log_bytes is {bytes}, which is not from {least} to {most}"));
+        most
+    })
 }
 
 /// Durations of this section that cannot be read were never a reason not to start.

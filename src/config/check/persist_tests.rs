@@ -29,6 +29,7 @@ fn sample(key: &Key) -> Option<(&'static str, serde_json::Value)> {
         ("replication_factor_max", _) => ("-1", json!(-1)),
         ("metric_type", _) => ("reposize", json!("reposize")),
         ("trusted_peers", _) => (ID, json!([ID])),
+        ("log_bytes", _) => ("1_048_576", json!(1_048_576)),
         ("high_water", _) => ("0x200", json!(512)),
         ("node_multiaddress" | "prometheus_endpoint", _) => ("/ip4/127.0.0.9/tcp/9", json!("/ip4/127.0.0.9/tcp/9")),
         ("peer_addresses", _) => ("/ip4/127.0.0.9/tcp/9", json!(["/ip4/127.0.0.9/tcp/9"])),

@@ -73,7 +73,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(cluster.peerstore_file, Path::new("/folder/peerstore"));
     assert_eq!(crdt.cluster_name, "ipfs-cluster");
     assert_eq!(crdt.trusted_peers, Trust::Everyone);
-    assert_eq!((crdt.engine, crdt.epoch), (EngineKind::Automerge, 0));
+    assert_eq!((crdt.engine, crdt.epoch, crdt.log_bytes), (EngineKind::Automerge, 0, 64 << 20));
     assert_eq!(crdt.peerset_metric, "ping");
     assert_eq!((crdt.rebroadcast_interval, crdt.repair_interval), (seconds(60), seconds(3600)));
 }
@@ -189,6 +189,17 @@ fn memory_for_pages_is_found_out_unless_it_is_said() {
     {
         let message = fault(&with("consensus.crdt.cache_size", value));
         assert!(message.contains(cause) && message.contains("cache_size"), "{message}");
+    }
+}
+
+#[test]
+fn the_log_is_neither_tiny_nor_endless() {
+    assert_eq!(config(&with("consensus.crdt.log_bytes", json!(4096))).crdt.log_bytes, 4096);
+    assert_eq!(config(&with("consensus.crdt.log_bytes", json!(0))).crdt.log_bytes, 64 << 20);
+    for bytes in [-1_i64, 4095, (1 << 40) + 1] {
+        let file = with("consensus.crdt.log_bytes", json!(bytes));
+        let fault = fault(&file);
+        assert!(fault.contains(&format!("consensus.crdt.log_bytes is {bytes}, which is not from 4096 to")), "{fault}");
     }
 }
 

@@ -95,6 +95,7 @@ const CRDT: &[Key] = &[
     Key::verbatim("engine", Kind::Text, "\"\"").hidden(),
     Key::verbatim("epoch", Kind::Int, "0").hidden(),
     Key::new("cache_size", Kind::Size, "\"auto\"").hidden(),
+    Key::new("log_bytes", Kind::Int, "67108864").hidden(),
     Key::new("rebroadcast_interval", Kind::Duration, "\"1m0s\"").hidden(),
     Key::new("peerset_metric", Kind::Text, "\"ping\"").hidden(),
     Key::new("datastore_namespace", Kind::Text, "\"/c\"").hidden(),
