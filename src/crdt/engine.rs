@@ -306,6 +306,9 @@ pub enum Notice {
         /// Who says so.
         peer: PeerId,
     },
+    /// Changes came that another start of this peer has made, which its rows did not know: a copy of its folder runs, or a backup was put
+    /// back. Both are harmless.
+    OtherStart,
     /// A whole state was joined.
     Joined {
         /// Who lent it.
@@ -346,6 +349,10 @@ impl std::fmt::Display for Notice {
             Self::OwnActor { peer } => write!(
                 f,
                 "{peer} knows changes of this peer that it did not write: does a copy of it run? It goes on as another writer"
+            ),
+            Self::OtherStart => f.write_str(
+                "this peer's identity has written what its folder did not have: a backup was put back, or a copy of the folder runs; \
+                 nothing is lost, but two peers must not run with one identity",
             ),
             Self::Joined { peer, pins } => write!(f, "joined the state of {peer} with {pins} pins"),
             Self::OverRate { peer } => write!(f, "{peer} writes faster than its rate; the rest comes by sync"),

@@ -17,7 +17,7 @@ impl Notices {
     pub fn tell(&self, notice: Notice, now: UnixMillis) {
         match notice {
             Notice::Joined { .. } => tracing::info!("{notice}"),
-            Notice::OtherEpoch { .. } | Notice::OverRate { .. } | Notice::BadSnapshot { .. } => {
+            Notice::OtherEpoch { .. } | Notice::OverRate { .. } | Notice::BadSnapshot { .. } | Notice::OtherStart => {
                 tracing::warn!("{notice}");
             }
             Notice::Fork { .. } | Notice::Divergence { .. } | Notice::Damaged | Notice::OwnActor { .. } => {

@@ -97,6 +97,7 @@ pub fn open(args: EngineArgs, rows: &mut dyn Rows) -> Result<Box<dyn Engine>, Op
     let fetch = Fetch::open(epoch, cluster_name.clone(), &merge, rows)?;
     let is_healing = heal::is_due(rows)?;
     let (actor, counter_end, wall) = (Actor::new(own, actor_suffix), limits.counter_end, started);
+    let starts = heal::Starts::of(&actor, &merge.state.clock);
     let author = Author { keypair, actor, epoch, cluster_name, counter_end, wall };
     let summary = summary(&mut merge, true);
     let (lends, cut) = (Lends::new(builds.wished()), Cut::default());
@@ -113,6 +114,7 @@ pub fn open(args: EngineArgs, rows: &mut dyn Rows) -> Result<Box<dyn Engine>, Op
         cut,
         whole: None,
         join_keys,
+        starts,
         is_healing,
         has_work: true,
         summary,
@@ -142,6 +144,7 @@ struct AutomergeEngine {
     /// A snapshot that is to be joined.
     whole: Option<Believed>,
     join_keys: usize,
+    starts: heal::Starts,
     is_healing: bool,
     /// Whether a turn has something to do that no input brings.
     has_work: bool,
@@ -166,6 +169,9 @@ impl Engine for AutomergeEngine {
         self.merge.settle(rows)?;
         if self.merge.state.has_moved() {
             self.beats.moved(now);
+            if self.starts.meet_another(&self.author.actor, &self.merge.state.clock) {
+                self.merge.told.notices.push(Notice::OtherStart);
+            }
         }
         turn.news = self.merge.state.flush(now.wall, rows)?;
         self.survey(now, rows, &mut turn)?;

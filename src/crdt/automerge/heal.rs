@@ -2,13 +2,15 @@
 //! old one before we join anything, or it would count as removed (rule 16).
 //!
 //! META `put_again`: the old actor, with its length, and the last key looked at.
-use std::ops::ControlFlow;
+use std::collections::BTreeSet;
+use std::ops::{Bound, ControlFlow};
 
-use super::formats::clock::{ACTOR_MAX, Actor};
+use super::formats::clock::{ACTOR_MAX, Actor, SUFFIX};
 use super::formats::codec::Reader;
 use super::formats::model::Key;
 use super::merge::Merge;
 use super::tables::entries;
+use super::tables::view::Clock;
 use super::writer::Author;
 use crate::crdt::{Rows, RowsError, Table, Turn};
 
@@ -16,6 +18,42 @@ const PUT_AGAIN: &[u8] = b"put_again";
 
 /// Keys looked at in one step.
 const KEYS_MAX: usize = 4096;
+
+/// The starts of this peer that its clock knows: one more that is not ours is written by a copy, or after a backup.
+#[derive(Debug)]
+pub struct Starts {
+    own: BTreeSet<Actor>,
+    known: usize,
+    is_told: bool,
+}
+
+impl Starts {
+    /// What the clock knows when this start begins.
+    pub fn of(actor: &Actor, clock: &Clock) -> Self {
+        let own = BTreeSet::from([actor.clone()]);
+        let known = others(&own, actor, clock);
+        Self { own, known, is_told: false }
+    }
+
+    /// Returns whether another start of this peer is met, once.
+    pub fn meet_another(&mut self, actor: &Actor, clock: &Clock) -> bool {
+        if self.is_told {
+            return false;
+        }
+        if !self.own.contains(actor) {
+            self.own.insert(actor.clone());
+        }
+        self.is_told = others(&self.own, actor, clock) > self.known;
+        self.is_told
+    }
+}
+
+/// Counts the starts of the peer of `actor` that are not ours.
+fn others(own: &BTreeSet<Actor>, actor: &Actor, clock: &Clock) -> usize {
+    let peer = actor.peer();
+    let rows = clock.rows_from(Bound::Included(Actor::new(peer, [0; SUFFIX])));
+    rows.take_while(|(other, _)| other.peer() == peer).filter(|(other, _)| !own.contains(*other)).count()
+}
 
 /// Begins: the author goes on under another actor at once.
 ///
