@@ -121,6 +121,15 @@ impl PinsetDb {
         Ok(Frozen { path: self.path.clone(), read: self.guard(|| self.redb.begin_read())? })
     }
 
+    /// Gives back what the file has more than its rows need; nobody may read meanwhile. It takes seconds for a million rows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn compact(&mut self) -> Result<(), StoreError> {
+        let Self { path, redb } = self;
+        StoreError::guard(path, || redb.compact()).map(drop)
+    }
+
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
         self.guard(|| file::begin(&self.redb))
     }

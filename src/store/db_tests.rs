@@ -197,3 +197,20 @@ fn keys_checked(rows: &dyn ReadRows) -> Result<usize, RowsError> {
     })?;
     Ok(count)
 }
+
+#[test]
+fn a_file_gives_back_what_its_rows_do_not_need() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut db = PinsetDb::open(dir.path(), Options::default()).unwrap();
+    let all = |work: &dyn Fn(&mut dyn Rows, &[u8]) -> Result<(), RowsError>| {
+        db.write::<_, RowsError>(|rows| (0..20_000_u32).try_for_each(|n| work(rows, &n.to_be_bytes()))).unwrap();
+    };
+    all(&|rows, key| rows.put(Table::Pins, key, &[7; 200]));
+    all(&|rows, key| rows.remove(Table::Pins, key));
+    put(&db, b"left", b"alone");
+    let size = || fs::metadata(dir.path().join(PINSET_FILE)).unwrap().len();
+    let before = size();
+    db.compact().unwrap();
+    assert!(size() < before / 2, "{} of {before}", size());
+    assert_eq!(get_one(&db, b"left").as_deref(), Some(&b"alone"[..]));
+}

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::store::ledger::{Batch, Event, LedgerDb, Row};
 
 /// Rows that wait for a commit before no more wishes are read.
-const ROWS_MAX: usize = 20_000;
+const ROWS_MAX: usize = 5_000;
 /// How long rows that nothing waits for are gathered: each commit is an fsync that the pinset's commits share the disk
 /// with.
 const GATHER: Duration = Duration::from_millis(100);

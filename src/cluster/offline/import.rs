@@ -112,6 +112,8 @@ impl Import {
 /// Puts the pinset that was built aside in the place of the old one.
 pub(super) fn take_place(folder: &Path, aside: Aside) -> Result<(), Fatal> {
     let ([old, ledger], [new, _]) = (stores(folder), stores(&aside.0));
+    // Pages that were free when the last pin was in would stay in the file for ever.
+    PinsetDb::open(&aside.0, Options::default())?.compact()?;
     // The ledger's cursor counts the old pinset's commits; a new ledger begins with a walk over all pins.
     remove(&ledger)?;
     std::fs::rename(new, old)?;

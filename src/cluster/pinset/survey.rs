@@ -8,8 +8,9 @@ use super::failure::Failure;
 use crate::crdt::{Part, RowsError, Survey};
 use crate::store::Frozen;
 
-/// Parts that wait for the writer: the reader keeps the pace of the commits.
-const PARTS_MAX: usize = 4;
+/// Parts that wait for the writer, and that one turn takes: the reader keeps the pace of the commits, and must not keep it long. No page that
+/// it may see is freed meanwhile, so a busy peer's file grows by what it writes until then.
+pub(super) const PARTS_MAX: usize = 8;
 
 /// A survey that runs; dropping it ends it, and waits for that.
 pub(super) struct Surveying {
@@ -44,6 +45,19 @@ impl Surveying {
         } else {
             *surveying = None;
             std::future::pending().await
+        }
+    }
+
+    /// The next part, if it is there already.
+    pub fn ready(surveying: &mut Option<Self>) -> Option<Option<Part>> {
+        let Some(Self { parts: Some(parts), .. }) = surveying else { return None };
+        match parts.try_recv() {
+            Ok(part) => Some(part),
+            Err(mpsc::error::TryRecvError::Empty) => None,
+            Err(mpsc::error::TryRecvError::Disconnected) => {
+                *surveying = None;
+                None
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use super::batch::{Batch, Command, weight};
 use super::failure::Failure;
 use super::handle::Pinset;
 use super::shared::{Shared, Slot, State};
-use super::survey::Surveying;
+use super::survey::{PARTS_MAX, Surveying};
 use super::turn::{Committed, Exit, Outbound, commit, last_news};
 use crate::cluster::Error;
 use crate::crdt::{self, Engine, Input, Now, Rows, RowsError};
@@ -33,7 +33,7 @@ const FREE_BYTES_MIN: u64 = 64 << 20;
 const REOPEN_WAIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// Shortest and longest wait for a tick that an engine asks for: neither a busy loop, nor lost to a wall clock set back.
-const TICK_WAIT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mins(1));
+const TICK_WAIT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mins(1));
 
 /// Opens an engine on its rows.
 pub type OpenEngine = Box<dyn FnMut(&mut dyn Rows) -> Result<Box<dyn Engine>, RowsError> + Send>;
@@ -221,6 +221,9 @@ impl Actor {
             self.add(command, &mut batch);
             next = if batch.is_full(since, task::now()) { None } else { self.commands.try_recv().ok() };
         }
+        // Callers come first in the loop; a survey under way is not to wait until there are none.
+        let parts = std::iter::from_fn(|| Surveying::ready(&mut self.surveying));
+        self.own.extend(parts.take(PARTS_MAX).map(Input::Found));
         if self.engine.is_none() && self.due.is_none_or(|due| due <= task::now()) {
             self.reopen();
         }
