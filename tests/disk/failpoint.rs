@@ -61,14 +61,14 @@ impl Wishes for OnlyNews {
 }
 
 /// Pinset and tracker of a directory.
-struct Peer {
-    rig: Rig,
+pub struct Peer {
+    pub rig: Rig,
     tracker: Tracker,
     task: Task,
 }
 
 impl Peer {
-    fn start(args: Args, ledger: LedgerDb, daemon: &Daemon) -> Self {
+    pub fn start(args: Args, ledger: LedgerDb, daemon: &Daemon) -> Self {
         let rig = rig::start(args).unwrap();
         let wishes = PinsetWishes::new(rig.pinset.clone());
         let is_new = ledger.cursor().unwrap().is_none();
@@ -87,7 +87,7 @@ impl Peer {
         Self { rig, tracker, task }
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         let Self { rig, tracker, task } = self;
         drop(tracker);
         task.stop().await.unwrap();

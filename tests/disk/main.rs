@@ -16,3 +16,4 @@ mod daemon;
 mod failpoint;
 mod full;
 mod kill;
+mod stores;
