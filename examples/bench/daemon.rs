@@ -1,4 +1,5 @@
-//! A peer in a process of its own, with its Kubo.
+//! A peer in a process of its own, with or without a Kubo.
+#![allow(dead_code, reason = "each bench uses a part of it")]
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -21,13 +22,29 @@ pub struct Daemon {
     rest: u16,
     swarm: u16,
     process: Option<Process>,
-    _kubo: Process,
+    _kubo: Option<Process>,
 }
 
 impl Daemon {
     /// Makes a configuration, with the secret of `like` if there is one, and starts its Kubo.
     pub fn init(dir: &Path, name: &str, like: Option<&Self>) -> Result<Self, Error> {
         let (kubo, api) = start_kubo(&dir.join(format!("kubo-{name}")))?;
+        Self::configure(dir, name, like, (Some(kubo), api), &[])
+    }
+
+    /// As [`Daemon::init`], with variables of its own, and no IPFS daemon where it looks for one.
+    pub fn bare(dir: &Path, name: &str, like: Option<&Self>, variables: &[(&str, &str)]) -> Result<Self, Error> {
+        let nobody = format!("/ip4/127.0.0.1/tcp/{}", free_port());
+        Self::configure(dir, name, like, (None, nobody), variables)
+    }
+
+    fn configure(
+        dir: &Path,
+        name: &str,
+        like: Option<&Self>,
+        (kubo, api): (Option<Process>, String),
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let daemon = Self { dir: dir.join(name), rest: free_port(), swarm: free_port(), process: None, _kubo: kubo };
         let mut init = daemon.command(&["init"])?;
         let tcp = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
@@ -38,7 +55,8 @@ impl Daemon {
             .env("CLUSTER_IPFSPROXY_LISTENMULTIADDRESS", tcp(free_port()))
             .env("CLUSTER_IPFSHTTP_NODEMULTIADDRESS", api)
             .env("CLUSTER_MDNSINTERVAL", "0s")
-            .env("CLUSTER_MONITORPINGINTERVAL", "2s");
+            .env("CLUSTER_MONITORPINGINTERVAL", "2s")
+            .envs(variables.iter().copied());
         if let Some(like) = like {
             let secret = like.file("service.json")?["cluster"]["secret"].as_str().unwrap_or_default().to_owned();
             init.env("CLUSTER_SECRET", secret);
@@ -52,9 +70,17 @@ impl Daemon {
 
     /// Starts the daemon; returns how long it took until its API answered.
     pub async fn start(&mut self, bootstrap: Option<&Self>) -> Result<Duration, Error> {
-        let address = bootstrap.map(Self::swarm_address).transpose()?;
+        let addresses: Vec<String> = bootstrap.map(Self::swarm_address).transpose()?.into_iter().collect();
+        self.start_at(&addresses).await
+    }
+
+    /// As [`Daemon::start`], with addresses of peers.
+    pub async fn start_at(&mut self, addresses: &[String]) -> Result<Duration, Error> {
+        let addresses = addresses.join(",");
         let mut args = vec!["daemon"];
-        args.extend(address.iter().flat_map(|address| ["--bootstrap", address.as_str()]));
+        if !addresses.is_empty() {
+            args.extend(["--bootstrap", &addresses]);
+        }
         let command = self.command(&args)?;
         let began = now();
         self.process = Some(Process::start(&command, &self.dir.with_extension("log")));
@@ -123,16 +149,73 @@ impl Daemon {
 
     /// Its resident memory.
     pub fn rss_mb(&self) -> f64 {
-        let pid = self.process.as_ref().map_or(0, Process::id);
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        self.memory_mb("VmRSS:")
+    }
+
+    /// The most that its resident memory has been since its start, or since [`Daemon::forget_peak`].
+    pub fn peak_mb(&self) -> f64 {
+        self.memory_mb("VmHWM:")
+    }
+
+    /// The peak begins again.
+    pub fn forget_peak(&self) -> Result<(), Error> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.pid()), "5")?)
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.as_ref().map_or(0, Process::id)
+    }
+
+    fn memory_mb(&self, field: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
         line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or(f64::NAN) / 1024.0
+    }
+
+    /// Waits until it has nothing to do: less than a twentieth of a core for two seconds.
+    pub async fn settle(&self, limit: Duration) -> Result<(), Error> {
+        let (began, mut quiet) = (now(), 0);
+        while quiet < 4 {
+            let before = self.cpu();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let is_quiet = self.cpu().saturating_sub(before) < Duration::from_millis(25);
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+            if began.elapsed() > limit {
+                return Err(format!("it is still at work after {limit:?}:\n{}", self.log_tail()).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a command of the program that reads `file`, to its end.
+    pub fn import(&self, file: &Path) -> Result<Duration, Error> {
+        let began = now();
+        let mut command = self.command(&["state", "import", "--force"])?;
+        let output = command.arg(file).stdin(Stdio::null()).output()?;
+        if output.status.success() {
+            return Ok(began.elapsed());
+        }
+        Err(format!("state import: {}", String::from_utf8_lossy(&output.stderr)).into())
+    }
+
+    /// Its folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether its log has a line with `part`.
+    pub fn has_said(&self, part: &str) -> bool {
+        fs::read_to_string(self.dir.with_extension("log")).is_ok_and(|log| log.contains(part))
+    }
+
+    /// The port of its swarm.
+    pub fn swarm(&self) -> u16 {
+        self.swarm
     }
 
     /// The processor time that it took, with the work that it does behind its answers: what other load leaves as it is.
     pub fn cpu(&self) -> Duration {
-        let pid = self.process.as_ref().map_or(0, Process::id);
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
         let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
         let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
         Duration::from_millis(ticks * 10)
@@ -145,8 +228,18 @@ impl Daemon {
     }
 
     fn swarm_address(&self) -> Result<String, Error> {
+        self.address_at(self.swarm)
+    }
+
+    /// Its address, if it is reached at another port.
+    pub fn address_at(&self, port: u16) -> Result<String, Error> {
+        Ok(format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", self.id()?))
+    }
+
+    /// Its peer ID.
+    pub fn id(&self) -> Result<String, Error> {
         let id = self.file("identity.json")?;
-        Ok(format!("/ip4/127.0.0.1/tcp/{}/p2p/{}", self.swarm, id["id"].as_str().ok_or("an identity has an id")?))
+        Ok(id["id"].as_str().ok_or("an identity has an id")?.to_owned())
     }
 
     fn file(&self, name: &str) -> Result<Value, Error> {

@@ -1,4 +1,5 @@
 //! One keep-alive connection to a REST API.
+#![allow(dead_code, reason = "each bench uses a part of it")]
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::Bytes;
@@ -53,6 +54,21 @@ impl Connection {
 
     pub async fn post(&mut self, path: &str) -> Result<Answer, Error> {
         self.send("POST", path).await
+    }
+
+    /// Reads an answer as it comes, and gives each of its pieces away; ends when `piece` is false.
+    pub async fn read(&mut self, path: &str, mut piece: impl AsyncFnMut(Bytes) -> bool) -> Result<(), Error> {
+        let request = Request::builder().uri(path).header("Host", "localhost").body(Empty::new())?;
+        self.sender.ready().await?;
+        let mut body = self.sender.send_request(request).await?.into_body();
+        while let Some(frame) = body.frame().await {
+            if let Ok(bytes) = frame?.into_data()
+                && !piece(bytes).await
+            {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn send(&mut self, method: &str, path: &str) -> Result<Answer, Error> {

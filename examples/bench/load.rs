@@ -1,4 +1,5 @@
 //! Many connections that pin at once, one pin a request.
+#![allow(dead_code, reason = "each bench uses a part of it")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -30,8 +31,16 @@ impl Load {
 /// # Errors
 /// The first answer that is not a success.
 pub async fn run(port: u16, connections: usize, pins: usize, series: &str) -> Result<Load, Error> {
+    again(port, connections, pins, &format!("{series} {connections}"), "bench").await
+}
+
+/// As [`run`], for pins that may be there already, under `name`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn again(port: u16, connections: usize, pins: usize, series: &str, name: &str) -> Result<Load, Error> {
     let next = Arc::new(AtomicUsize::new(0));
-    let series: Arc<str> = format!("{series} {connections}").into();
+    let (series, name): (Arc<str>, Arc<str>) = (series.into(), name.into());
     let mut opened = Vec::new();
     for _ in 0..connections {
         opened.push(Connection::open(port).await?);
@@ -39,7 +48,7 @@ pub async fn run(port: u16, connections: usize, pins: usize, series: &str) -> Re
     let began = now();
     let mut writers: JoinSet<Result<Vec<Duration>, Error>> = JoinSet::new();
     for mut connection in opened {
-        let (next, series) = (Arc::clone(&next), Arc::clone(&series));
+        let (next, series, name) = (Arc::clone(&next), Arc::clone(&series), Arc::clone(&name));
         writers.spawn(async move {
             let mut answers = Vec::new();
             loop {
@@ -48,7 +57,7 @@ pub async fn run(port: u16, connections: usize, pins: usize, series: &str) -> Re
                     return Ok(answers);
                 }
                 let asked = now();
-                connection.post(&format!("/pins/{}?name=bench", cid(&series, n))).await?.ok()?;
+                connection.post(&format!("/pins/{}?name={name}", cid(&series, n))).await?.ok()?;
                 answers.push(asked.elapsed());
             }
         });
