@@ -18,8 +18,8 @@ use crate::crdt::automerge::formats::snapshot::frame::{Content, Entry as Theirs}
 use crate::crdt::automerge::formats::snapshot::manifest::Core;
 use crate::crdt::{Rows, RowsError, Table};
 
-/// Keys that one step joins at most: some 30 ms, in one transaction.
-pub const KEYS_MAX: usize = 4096;
+/// Keys that one step joins at most: some 20 ms of work in one transaction, and an fsync.
+pub const KEYS_MAX: usize = 8192;
 
 /// Actors whose log one step looks at, and rows of JOINED that it removes.
 const REST_MAX: usize = 1_000;
