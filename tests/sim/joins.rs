@@ -67,7 +67,7 @@ fn a_follower_joins_from_a_follower_with_its_publisher_away() {
             net.run(500);
         }
         net.run(120_000);
-        assert_eq!(net.peers[1].rows.len(Table::Changes), 0, "its log is gone");
+        assert!(net.peers[1].rows.len(Table::Changes) < 30, "its log reaches nobody who is new");
         net.part(vec![1, 0, 0]);
         net.run(120_000);
         assert_eq!(net.pinset(2).len(), 30);

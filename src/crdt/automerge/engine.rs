@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use libp2p::identity::Keypair;
 
-use super::formats::clock::{Actor, COUNTER_MAX, SUFFIX};
+use super::formats::clock::{Actor, COUNTER_MAX, Dep, SUFFIX};
 use super::formats::heartbeat::Heartbeat;
 use super::formats::snapshot::frame;
 use super::formats::topic;
@@ -15,7 +15,7 @@ use super::snapshot::lend::Lends;
 use super::snapshot::lender::Heal;
 use super::sync::beats::Beats;
 use super::sync::check::{Body, CHANGES_TOPIC, Checker, Cut, HEARTBEATS_TOPIC};
-use super::sync::pull::Pulls;
+use super::sync::pull::{Heard, Pulls};
 use super::sync::serve::Server;
 use super::tables::join::{self, Believed};
 use super::tables::pending::{self, Pending};
@@ -276,11 +276,15 @@ impl AutomergeEngine {
     ) -> Result<(), RowsError> {
         match body(frame) {
             Some(Body::Frame(answer)) => {
-                let reach = self.pulls.frame(peer, answer, &mut self.merge, (now, rows), &mut turn.sends)?;
-                if let Some((offers, must)) = reach
-                    && self.fetch.offer(peer, &offers, must, &self.merge, now)
-                {
-                    self.pulls.pause(&mut turn.sends);
+                let heard = self.pulls.frame(peer, answer, &mut self.merge, (now, rows), &mut turn.sends)?;
+                match heard {
+                    Some(Heard::Reach(offers, must)) if self.fetch.offer(peer, &offers, must, &self.merge, now) => {
+                        self.pulls.pause(&mut turn.sends);
+                    }
+                    Some(Heard::Split) if self.merge.trusts(&peer) => {
+                        self.fetch.heal(Heal { peer, is_repair: false }, now);
+                    }
+                    Some(Heard::Reach(..) | Heard::Split) | None => (),
                 }
                 Ok(())
             }
@@ -302,6 +306,10 @@ impl AutomergeEngine {
         }
         self.pulls.consider(peer);
         if self.merge.trusts(&peer) {
+            let is_odd = |head: &Dep| self.is_beyond_us(&head.actor, head.seq);
+            if !self.is_healing && heartbeat.heads.iter().any(is_odd) {
+                self.leave_actor(peer, rows)?;
+            }
             self.merge.attest(&heartbeat.heads, rows)?;
             self.builds.hear(heartbeat, &mut self.merge, rows)?;
             if self.beats.diverges(heartbeat, &mut self.merge.state) {
@@ -361,17 +369,26 @@ impl AutomergeEngine {
         Ok(more)
     }
 
+    /// Returns whether this is our present start and somebody has more of it than we wrote.
+    fn is_beyond_us(&self, actor: &Actor, seq: u32) -> bool {
+        *actor == self.author.actor && seq > self.merge.state.clock.row(actor).map_or(0, |row| row.seq)
+    }
+
+    /// `peer` has more of this start of ours than we wrote: we go on as another, and put again what we hold.
+    fn leave_actor(&mut self, peer: PeerId, rows: &mut dyn Rows) -> Result<(), RowsError> {
+        self.merge.told.notices.push(Notice::OwnActor { peer });
+        self.is_healing = true;
+        heal::begin(&mut self.author, &mut self.merge, rows)
+    }
+
     /// Begins to join a snapshot; if it has more of this start of ours than we wrote, what we hold is put again first.
     fn begin_join(&mut self, whole: Believed, rows: &mut dyn Rows) -> Result<(), RowsError> {
-        let own = &self.author.actor;
-        let ours = self.merge.state.clock.row(own).map_or(0, |row| row.seq);
         let group = whole.core.groups.iter().find(|group| group.peer == self.own);
-        let claimed = group.and_then(|group| group.rows.iter().find(|row| row.suffix == own.suffix()));
-        if claimed.is_some_and(|row| row.row.seq > ours) {
-            let peer = self.fetch.giver().unwrap_or(self.own);
-            self.merge.told.notices.push(Notice::OwnActor { peer });
-            heal::begin(&mut self.author, &mut self.merge, rows)?;
-            (self.is_healing, self.whole) = (true, Some(whole));
+        let mut claimed =
+            group.into_iter().flat_map(|group| group.rows.iter().map(|row| (group.actor(row), row.row.seq)));
+        if claimed.any(|(actor, seq)| self.is_beyond_us(&actor, seq)) {
+            self.leave_actor(self.fetch.giver().unwrap_or(self.own), rows)?;
+            self.whole = Some(whole);
             return Ok(());
         }
         for [a, b] in whole.proofs.clone() {

@@ -129,7 +129,8 @@ impl Beats {
             let oldest = self.heard.iter().min_by_key(|(_, heard)| heard.at).map(|(peer, _)| *peer);
             oldest.map(|peer| self.heard.remove(&peer));
         }
-        let is_ahead = is_ahead(&heartbeat.heads, clock);
+        // Below a branch that was cut off there are changes that no head names.
+        let is_ahead = clock.is_forked() || is_ahead(&heartbeat.heads, clock);
         let heard = Heard { order, clock_hash: heartbeat.clock_hash, is_ahead, at: now.mono };
         self.heard.insert(heartbeat.peer, heard);
         Some(())

@@ -45,6 +45,17 @@ struct Pull {
     frames: usize,
     groups: BTreeSet<Vec<u8>>,
     heard_since: bool,
+    /// Whether a row of the other side has our seq and another end: no log can make the two one.
+    is_split: bool,
+}
+
+/// What a frame says that is not for the merge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Which snapshots can be had, and whether the log does not reach for us.
+    Reach(Vec<Offer>, bool),
+    /// The two states have parted in a way that no log mends.
+    Split,
 }
 
 impl Pull {
@@ -159,8 +170,14 @@ impl Pulls {
                 if !merge.trusts(&peer) {
                     self.asked.insert(peer, now.mono);
                 }
-                let pull =
-                    Pull { since: now.mono, last: now.mono, frames: 0, groups: BTreeSet::new(), heard_since: false };
+                let pull = Pull {
+                    since: now.mono,
+                    last: now.mono,
+                    frames: 0,
+                    groups: BTreeSet::new(),
+                    heard_since: false,
+                    is_split: false,
+                };
                 self.running.insert(peer, pull);
                 merge.count("syncs", 1);
                 sends.push(Sending::Open { peer, talk: Talk::Sync, hello: hello(self.epoch, merge) });
@@ -187,7 +204,7 @@ impl Pulls {
         merge: &mut Merge,
         (now, rows): (Now, &mut dyn Rows),
         sends: &mut Vec<Sending>,
-    ) -> Result<Option<(Vec<Offer>, bool)>, RowsError> {
+    ) -> Result<Option<Heard>, RowsError> {
         let Some(pull) = self.running.get_mut(&peer) else {
             sends.push(Sending::Close { peer, talk: Talk::Sync });
             return Ok(None);
@@ -201,7 +218,7 @@ impl Pulls {
                     sends.push(Sending::Close { peer, talk: Talk::Sync });
                     return Ok(None);
                 }
-                note_odd_tips(&groups, merge);
+                pull.is_split |= has_split(&groups, merge);
                 pull.groups.extend(groups.iter().map(|group| group.peer.to_bytes()));
                 if !more {
                     // Rows are said once.
@@ -230,33 +247,40 @@ impl Pulls {
                 if actors > 0 && self.out_of_reach.len() < OUT_OF_REACH_MAX {
                     self.out_of_reach.insert(peer, now.mono + OUT_OF_REACH_WAIT);
                 }
-                return Ok(Some((offers, actors > 0)));
+                return Ok(Some(Heard::Reach(offers, actors > 0)));
             }
-            Answer::Done(clock_hash) => self.done(peer, clock_hash, merge, sends),
+            Answer::Done(clock_hash) => return Ok(self.done(peer, clock_hash, merge, sends)),
         }
         Ok(None)
     }
 
-    fn done(&mut self, peer: PeerId, clock_hash: Hash, merge: &mut Merge, sends: &mut Vec<Sending>) {
+    fn done(&mut self, peer: PeerId, clock_hash: Hash, merge: &mut Merge, sends: &mut Vec<Sending>) -> Option<Heard> {
         sends.push(Sending::Close { peer, talk: Talk::Sync });
+        let pull = self.running.remove(&peer)?;
+        if pull.is_split {
+            return Some(Heard::Split);
+        }
         self.judged.insert(peer, (clock_hash, merge.state.clock_hash()));
-        if self.running.remove(&peer).is_some_and(|pull| pull.heard_since) {
+        if pull.heard_since {
             self.consider(peer);
         }
+        None
     }
 }
 
-/// Rows of one seq and two tips are a fork whose proof may follow.
-fn note_odd_tips(groups: &[Group], merge: &mut Merge) {
+/// Returns whether rows of one seq end otherwise here and there: two histories of one author went by, provable or not.
+fn has_split(groups: &[Group], merge: &mut Merge) -> bool {
     let rows = groups.iter().flat_map(|group| group.rows.iter().map(|row| (group.actor(row), row)));
     let clock = &merge.state.clock;
     let is_odd = |actor: &Actor, theirs: &Row| {
-        clock.row(actor).is_some_and(|ours| ours.seq == theirs.seq && ours.tip != theirs.tip)
+        let ours = clock.row(actor).filter(|_| clock.fork(actor).is_none());
+        ours.is_some_and(|ours| ours.seq == theirs.seq && (ours.tip, ours.max_op) != (theirs.tip, theirs.max_op))
     };
     let odd = rows.filter(|(actor, theirs)| theirs.fork.is_none() && is_odd(actor, &theirs.row)).count();
     if odd > 0 {
-        merge.count("odd_tips", odd as u64);
+        merge.count("odd_rows", odd as u64);
     }
+    odd > 0
 }
 
 fn hello(epoch: u32, merge: &mut Merge) -> Bytes {
