@@ -202,11 +202,9 @@ fn keys_checked(rows: &dyn ReadRows) -> Result<usize, RowsError> {
 fn a_file_gives_back_what_its_rows_do_not_need() {
     let dir = tempfile::tempdir().unwrap();
     let mut db = PinsetDb::open(dir.path(), Options::default()).unwrap();
-    let all = |work: &dyn Fn(&mut dyn Rows, &[u8]) -> Result<(), RowsError>| {
-        db.write::<_, RowsError>(|rows| (0..20_000_u32).try_for_each(|n| work(rows, &n.to_be_bytes()))).unwrap();
-    };
-    all(&|rows, key| rows.put(Table::Pins, key, &[7; 200]));
-    all(&|rows, key| rows.remove(Table::Pins, key));
+    let keys = || (0..20_000_u32).map(u32::to_be_bytes);
+    db.write::<_, RowsError>(|rows| keys().try_for_each(|key| rows.put(Table::Pins, &key, &[7; 200]))).unwrap();
+    db.write::<_, RowsError>(|rows| keys().try_for_each(|key| rows.remove(Table::Pins, &key))).unwrap();
     put(&db, b"left", b"alone");
     let size = || fs::metadata(dir.path().join(PINSET_FILE)).unwrap().len();
     let before = size();

@@ -5,7 +5,7 @@ use std::thread;
 use tokio::sync::mpsc;
 
 use super::failure::Failure;
-use crate::crdt::{Part, RowsError, Survey};
+use crate::crdt::{Input, Part, RowsError, Survey};
 use crate::store::Frozen;
 
 /// Parts that wait for the writer, and that one turn takes: the reader keeps the pace of the commits, and must not keep it long. No page that
@@ -48,11 +48,11 @@ impl Surveying {
         }
     }
 
-    /// The next part, if it is there already.
-    pub fn ready(surveying: &mut Option<Self>) -> Option<Option<Part>> {
+    /// The next part as an input, if it is there already.
+    pub fn ready(surveying: &mut Option<Self>) -> Option<Input> {
         let Some(Self { parts: Some(parts), .. }) = surveying else { return None };
         match parts.try_recv() {
-            Ok(part) => Some(part),
+            Ok(part) => Some(Input::Found(part)),
             Err(mpsc::error::TryRecvError::Empty) => None,
             Err(mpsc::error::TryRecvError::Disconnected) => {
                 *surveying = None;

@@ -223,7 +223,7 @@ impl Actor {
         }
         // Callers come first in the loop; a survey under way is not to wait until there are none.
         let parts = std::iter::from_fn(|| Surveying::ready(&mut self.surveying));
-        self.own.extend(parts.take(PARTS_MAX).map(Input::Found));
+        self.own.extend(parts.take(PARTS_MAX));
         if self.engine.is_none() && self.due.is_none_or(|due| due <= task::now()) {
             self.reopen();
         }
