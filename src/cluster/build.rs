@@ -35,28 +35,40 @@ pub fn stores(folder: &Path) -> [PathBuf; 2] {
 /// # Errors
 /// What the store says.
 pub fn open_pinset(config: &Config, keypair: &Keypair) -> Result<(Pinset, mpsc::Receiver<Outbound>, Writer), Fatal> {
-    let (folder, keypair) = (config.folder.clone(), keypair.clone());
-    let crdt = config.crdt.clone();
-    let epoch = epoch(config)?;
-    let (space, options) = (folder.clone(), Options { cache_bytes: caches(config).pinset });
+    let (folder, options) = (config.folder.clone(), pinset_options(config));
+    let (of, keypair, space) = (config.clone(), keypair.clone(), folder.clone());
+    epoch(config)?;
     Ok(pinset::spawn(pinset::Args {
         open_store: Box::new(move || PinsetDb::open(&folder, options)),
         open_engine: Box::new(move |rows| {
-            let args = automerge::EngineArgs {
-                keypair: keypair.clone(),
-                epoch,
-                cluster_name: crdt.cluster_name.clone(),
-                trust: crdt.trusted_peers.clone(),
-                actor_suffix: rand::random(),
-                started: task::wall(),
-                limits: automerge::Limits { log_bytes: crdt.log_bytes, ..automerge::Limits::default() },
-            };
+            let args = engine_args(&of, &keypair).map_err(RowsError::Storage)?;
             automerge::open(args, rows).map_err(|error| RowsError::Storage(Box::new(error)))
         }),
         reader: Arc::new(automerge::Reader),
         free_space: Box::new(move || free_space(&space)),
         after_commit: None,
     })?)
+}
+
+/// What the engine is opened with: a new start of the peer.
+///
+/// # Errors
+/// As [`epoch`].
+pub fn engine_args(config: &Config, keypair: &Keypair) -> Result<automerge::EngineArgs, Fatal> {
+    Ok(automerge::EngineArgs {
+        keypair: keypair.clone(),
+        epoch: epoch(config)?,
+        cluster_name: config.crdt.cluster_name.clone(),
+        trust: config.crdt.trusted_peers.clone(),
+        actor_suffix: rand::random(),
+        started: task::wall(),
+        limits: automerge::Limits { log_bytes: config.crdt.log_bytes, ..automerge::Limits::default() },
+    })
+}
+
+/// What the pinset's store is opened with.
+pub fn pinset_options(config: &Config) -> Options {
+    Options { cache_bytes: caches(config).pinset }
 }
 
 /// The epoch that the peer speaks.

@@ -92,7 +92,7 @@ pub fn name(pinset: &Pinset, n: u64) -> Option<String> {
 
 /// Derives digest, counters, indexes and pinset anew, from entries and log, and compares with what is stored.
 pub fn audit(pinset: &Pinset) {
-    let audit = pinset.read(|rows| automerge::audit(rows)).unwrap();
+    let audit = pinset.read(|rows| automerge::inspect::audit(rows)).unwrap();
     assert!(audit.faults.is_empty(), "{audit:?}");
     assert!(audit.is_whole, "no change of the log is missing");
 }

@@ -32,6 +32,9 @@ fn skeleton(help: &str) -> Vec<String> {
     kept
 }
 
+/// Commands and flags that Go's program does not have.
+const OUR_OWN: [&str; 4] = ["verify", "new-epoch", "--format value", "--resume"];
+
 #[test]
 fn help_has_gos_sections_commands_and_flags() {
     let stage = Stage::new();
@@ -55,7 +58,9 @@ fn help_has_gos_sections_commands_and_flags() {
         let (recording, answer) = stage.replay(SERVICE, &format!("service/{name}"), &[]);
         assert_eq!(answer.code, recording.code, "{name}");
         assert_eq!(answer.stderr, "", "{name}");
-        assert_eq!(skeleton(&answer.stdout), skeleton(&recording.stdout), "{name}");
+        let mut ours = skeleton(&answer.stdout);
+        ours.retain(|line| !OUR_OWN.contains(&line.as_str()));
+        assert_eq!(ours, skeleton(&recording.stdout), "{name}");
         // Flags keep their words too, which people search for.
         for line in recording.stdout.lines().filter(|line| line.starts_with("   --")) {
             assert!(answer.stdout.contains(line.trim_end()), "{name}: {line}");

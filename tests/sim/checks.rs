@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
-use ipfs_cluster::crdt::automerge::{Audit, audit_against};
+use ipfs_cluster::crdt::automerge::inspect::{Audit, audit_against};
 use ipfs_cluster::crdt::{Notice, Table};
 
 use super::net::Net;

@@ -87,7 +87,9 @@ fn forge(rows: &mut MapRows, rng: &mut SmallRng) -> bool {
 /// Puts the snapshot of an older disk on this one: a real manifest with a real attestation, of a state that is gone.
 fn put_back(rows: &mut MapRows, old: &MapRows) {
     let now: Vec<Vec<u8>> = rows.rows(Table::Snapshots).map(|(key, _)| key.to_vec()).collect();
-    now.iter().for_each(|key| rows.remove(Table::Snapshots, key).unwrap());
+    for key in &now {
+        rows.remove(Table::Snapshots, key).unwrap();
+    }
     for (key, row) in old.rows(Table::Snapshots) {
         rows.put(Table::Snapshots, key, row).unwrap();
     }

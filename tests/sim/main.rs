@@ -19,7 +19,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
-use ipfs_cluster::crdt::automerge::{Limits, audit};
+use ipfs_cluster::crdt::automerge::Limits;
+use ipfs_cluster::crdt::automerge::inspect::audit;
 use ipfs_cluster::crdt::{Op, Table};
 use net::Net;
 use storms::{Ill, Storm};

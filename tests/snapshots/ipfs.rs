@@ -15,9 +15,10 @@ fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
     let mut head = BufReader::new(stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
     let is_id = head.next().is_some_and(|line| line.contains("/api/v0/id"));
     let _ = head.count();
-    let (code, body) = match is_id {
-        true => ("200 OK", r#"{"ID":"QmYY6Yq9qaKwbZjPLWCWzaTyhiWKUvLPzSm6bJHzDHKbpP","Addresses":[]}"#),
-        false => ("500 Internal Server Error", r#"{"Message":"nobody is at home","Code":0,"Type":"error"}"#),
+    let (code, body) = if is_id {
+        ("200 OK", r#"{"ID":"QmYY6Yq9qaKwbZjPLWCWzaTyhiWKUvLPzSm6bJHzDHKbpP","Addresses":[]}"#)
+    } else {
+        ("500 Internal Server Error", r#"{"Message":"nobody is at home","Code":0,"Type":"error"}"#)
     };
     write!(
         stream,

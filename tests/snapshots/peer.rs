@@ -242,7 +242,9 @@ impl Peer {
     /// Pins `n` new CIDs; returns them.
     pub fn pin_new(&self, n: usize) -> Vec<String> {
         let cids: Vec<String> = (0..n).map(|_| random_cid()).collect();
-        cids.iter().for_each(|cid| self.pin(cid, "pinned"));
+        for cid in &cids {
+            self.pin(cid, "pinned");
+        }
         cids
     }
 

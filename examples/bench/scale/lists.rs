@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_millis(20);
 pub async fn pins(port: u16) -> Result<usize, Error> {
     let mut pins = 0;
     let lines = async |piece: hyper::body::Bytes| {
-        pins += piece.iter().filter(|byte| **byte == b'\n').count();
+        pins += piece.split(|byte| *byte == b'\n').count() - 1;
         true
     };
     Connection::open(port).await?.read("/allocations", lines).await?;

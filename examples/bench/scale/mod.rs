@@ -37,7 +37,7 @@ pub fn disk(when: &str, peer: &Daemon, pins: usize, report: &mut Report) {
 /// Lets new peers join: from one server, from two, over a long line, and as a follower.
 pub async fn joins(dir: &Path, server: &Daemon, pins: usize, report: &mut Report) -> Result<(), Error> {
     let straight = server.address_at(server.swarm())?;
-    let first = join(dir, server, "new", &[straight.clone()], &[], pins, report).await?;
+    let first = join(dir, server, "new", std::slice::from_ref(&straight), &[], pins, report).await?;
     let second = first.address_at(first.swarm())?;
     drop(join(dir, server, "two servers", &[straight, second], &[], pins, report).await?);
     drop(first);

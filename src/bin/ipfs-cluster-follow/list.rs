@@ -3,7 +3,7 @@ use std::path::Path;
 
 use futures::TryStreamExt;
 use ipfs_cluster::client::Error;
-use ipfs_cluster::cluster::offline;
+use ipfs_cluster::cluster::offline::Pages;
 use ipfs_cluster::model::Pin;
 use ipfs_cluster::task::Fatal;
 use ipfs_cluster::wire::rest::GlobalPinInfo;
@@ -55,10 +55,10 @@ fn line(status: &str, cid: &str, name: &str, error: &str) -> String {
 
 /// Reads the pins of a peer that does not run; one that never ran has none.
 fn offline(folder: &Path, each: &mut dyn FnMut(Pin)) -> Result<(), Fatal> {
-    offline::export(folder, |pin| {
-        each(pin);
-        Ok(())
-    })?;
+    let Some(mut pages) = Pages::open(folder)? else { return Ok(()) };
+    while let Some(pins) = pages.page()? {
+        pins.into_iter().for_each(&mut *each);
+    }
     Ok(())
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use ipfs_cluster::cluster::offline;
 use ipfs_cluster::config::{Environment, Lock};
 use ipfs_cluster::follow::Profile;
-use ipfs_cluster::task;
+use ipfs_cluster::task::{self, Fatal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -72,7 +73,22 @@ async fn prepare(place: &Place) -> Result<(Profile, Lock), Failure> {
     let profile = Profile::load(&place.folder, &Environment::of_process()).await;
     let profile =
         profile.map_err(|e| Failure::new(format!("reading the configurations in {}", place.folder.display()), e))?;
+    follow_epoch(&place.folder, profile.config.crdt.epoch)?;
     Ok((profile, lock))
+}
+
+/// A follower has nothing of its own: when its cluster has begun anew, it does, too.
+fn follow_epoch(folder: &Path, epoch: u64) -> Result<(), Failure> {
+    let failed = |e: Fatal| Failure::new("reading the pinset", e);
+    match offline::epoch(folder).map_err(failed)? {
+        Some(found) if u64::from(found) < epoch => {
+            tracing::warn!(
+                "the cluster has begun epoch {epoch}: the pinset of epoch {found} is removed, and fetched anew"
+            );
+            offline::cleanup(folder).map_err(|e| failed(e.into()))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn wait_for_ipfs() -> Result<(), Failure> {

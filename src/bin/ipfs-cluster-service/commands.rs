@@ -69,12 +69,66 @@ are added and that wait for it count at once; what those who are removed wrote
 before stays. All other settings are read at the start alone.";
 
 const EXPORT: &str = "\
-Writes the pinset of this peer, one JSON object a line, to stdout or a file:
-to move it, to keep a copy, or to put it into another cluster.";
+Writes the pinset of this peer to stdout or a file: to move it, to keep a copy,
+or to put it into another cluster.
+
+--format json is one object a line, which the Go programs read too.
+--format automerge is an Automerge document: the maps \"000\" to \"fff\" in its
+root hold a pin's record under the key of its CID. Any program with Automerge
+loads it.
+--format snapshot is what peers give each other: small, quick, and signed, with
+the clock that tells its pins from later ones.";
 
 const IMPORT: &str = "\
 Replaces the pinset of this peer with an exported one, read from a file or,
-without one, from stdin.";
+without one, from stdin. The old pinset is there until all of the new one is
+read: a fault in the input, or the end of this program, changes nothing.
+
+An import that was interrupted goes on with --resume and the same input and
+flags: what is in already is passed over.
+
+--format automerge reads what \"export\" writes, of any size, and any Automerge
+document of that form, as long as it fits into memory.
+
+--format snapshot reads what \"export\" and \"ipfs-cluster-ctl snapshot save\"
+write. It is believed when a trusted peer has signed it. The peer is then as if
+it had joined the cluster: it gets from other peers only what is newer.";
+
+const VERIFY: &str = "\
+Reads the whole pinset of this peer and recomputes what follows from it: the
+digest that peers compare, the counters, the index of the pins that expire, and
+whether the clock has seen every entry and the log ends where the clock does.
+
+It prints what it found and \"ok\", or each fault with what to do about it, and
+then ends with the exit code 1. It changes nothing, and needs the memory of one
+pin however many there are.
+
+$ ipfs-cluster-service state verify
+epoch:   0
+pins:    1000000
+entries: 1000002
+changes: 2001
+digest:  5f0e...
+ok";
+
+const NEW_EPOCH: &str = "\
+Begins the cluster anew, with the pins of one peer and without its history: what
+makes a cluster forget the changes of peers that are gone, or of one that was
+not to be trusted, and what gives it new room when its operations are used up.
+
+A new epoch takes all peers, in this order: stop all of them; run this on one,
+whose pins are kept; run it with --empty on all others; start them. The others
+then get the pinset from the first. Until a peer is in the new epoch it is kept
+out, and named in the others' logs. Followers begin anew by themselves once
+their template has the new epoch.
+
+It raises consensus.crdt.epoch in service.json by one and makes the pinset anew.
+If it is interrupted, the old epoch is as it was, or the daemon says that the two
+differ: then run it again. Where service.json comes from elsewhere, or the
+variable CLUSTER_CRDT_EPOCH says the epoch, raise it there first.
+
+$ ipfs-cluster-service state new-epoch            # on one peer
+$ ipfs-cluster-service state new-epoch --empty    # on all others";
 
 const CLEANUP: &str = "\
 Removes the pinset and all that goes with it from this peer. Its next start
@@ -142,9 +196,12 @@ fn state() -> Command {
         .command(Command::new("mark-clean", "Marks the CRDT-store as clean"));
     let export = Command::new("export", "save the state to a JSON file")
         .about(EXPORT)
+        .flag(format())
         .flag(Flag::text("file, f", "writes to an output file"));
     let import = Command::new("import", "load the state from a file produced by 'export'")
         .about(IMPORT)
+        .flag(format())
+        .flag(Flag::switch("resume", "go on with an import that was interrupted"))
         .flag(Flag::switch("force, f", "skips confirmation prompt"))
         .flag(Flag::number("replication-min, rmin", "Overwrite replication-factor-min for all pins on import"))
         .flag(Flag::number("replication-max, rmax", "Overwrite replication-factor-max for all pins on import"))
@@ -155,9 +212,20 @@ fn state() -> Command {
     let cleanup = Command::new("cleanup", "remove persistent data")
         .about(CLEANUP)
         .flag(Flag::switch("force, f", "skip confirmation prompt"));
+    let verify = Command::new("verify", "check that the state is whole").about(VERIFY);
+    let new_epoch = Command::new("new-epoch", "begin the cluster anew, with the pins of one peer")
+        .about(NEW_EPOCH)
+        .flag(Flag::switch("force, f", "skip confirmation prompt"))
+        .flag(Flag::switch("empty", "without the pins of this peer: they come from another"));
     Command::new("state", "Manages the peer's persistent state (pinset)")
         .command(crdt)
         .command(export)
         .command(import)
+        .command(verify)
+        .command(new_epoch)
         .command(cleanup)
+}
+
+fn format() -> Flag {
+    Flag::text("format", "how the pinset is written: 'json', 'automerge' or 'snapshot'").default("json")
 }

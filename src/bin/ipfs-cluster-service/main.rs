@@ -4,9 +4,6 @@ mod common;
 
 mod commands;
 mod exit;
-
-mod objects;
-mod pinset;
 mod ports;
 
 mod daemon;
@@ -47,6 +44,8 @@ fn dispatch(run: &Run) -> Result<(), Failure> {
         ["id"] => id::run(&folder),
         ["state", "export"] => state::export(&folder, &run.values),
         ["state", "import"] => state::import(&folder, run),
+        ["state", "verify"] => state::verify(&folder),
+        ["state", "new-epoch"] => state::new_epoch(&folder, &run.values),
         ["state", "cleanup"] => state::cleanup(&folder, &run.values),
         ["state", "crdt", _] => Err(state::no_dag()),
         _ => {

@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(pace.turn(500, now), Some(now));
         assert_eq!(pace.turn(2000, now), Some(now + Duration::from_millis(500)));
         assert_eq!(pace.turn(1, now), Some(now + Duration::from_millis(2500)));
-        let later = now + Duration::from_secs(60);
+        let later = now + Duration::from_mins(1);
         assert_eq!(pace.turn(1, later), Some(later), "what was not used is gone");
         assert_eq!(Pace::new(None).turn(1 << 30, now), None);
     }

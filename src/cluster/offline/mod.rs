@@ -1,6 +1,16 @@
-//! Work on a peer's pinset while no daemon runs. The caller holds the folder's lock.
+//! Work on a peer's pinset while no daemon runs: export, import, verification. The caller holds the folder's lock.
+mod folder;
+
+mod pages;
+
+mod document;
 mod import;
 mod restore;
+mod verify;
 
-pub use import::{BATCH, Import, cleanup, export};
+pub use document::export_document;
+pub use folder::cleanup;
+pub use import::{BATCH, Done, Import, ImportError};
+pub use pages::{Pages, epoch};
 pub use restore::{restore, save};
+pub use verify::verify;

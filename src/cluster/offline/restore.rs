@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use futures::StreamExt;
 use libp2p::identity::Keypair;
 
-use super::import::{ASIDE, Aside, take_place};
+use super::import::Aside;
 use crate::cluster::build::open_pinset;
 use crate::cluster::replication::copy_of;
 use crate::config::Config;
@@ -31,8 +31,8 @@ pub fn restore(
     if magic != MAGIC {
         return Err("the file is no snapshot: its first bytes are others".into());
     }
-    let aside = Aside::make(config.folder.join(ASIDE))?;
-    let db = PinsetDb::open(&aside.0, Options::default())?;
+    let aside = Aside::make(&config.folder)?;
+    let db = PinsetDb::open(&aside.path, Options::default())?;
     let manifest = sized(input, MANIFEST_MAX)?;
     let args = RestoreArgs {
         epoch: u32::try_from(config.crdt.epoch).map_err(|_| "consensus.crdt.epoch is above 4294967295")?,
@@ -51,7 +51,7 @@ pub fn restore(
     progress(frames, frames);
     while db.write::<_, Failure>(|rows| Ok(restoring.step(rows)?))? {}
     drop(db);
-    take_place(&config.folder, aside)?;
+    aside.take_place(&config.folder)?;
     Ok(pins)
 }
 
@@ -99,27 +99,27 @@ enum Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::offline::{Import, export};
+    use crate::cluster::offline::folder::aside;
+    use crate::cluster::offline::{Import, Pages};
     use crate::cluster::testing::{Home, cid};
     use crate::model::Pin;
 
     fn names(home: &Home) -> Vec<String> {
+        let mut pages = Pages::open(&home.config.folder).unwrap().unwrap();
         let mut names = Vec::new();
-        export(&home.config.folder, |pin| {
-            names.push(pin.name);
-            Ok(())
-        })
-        .unwrap();
+        while let Some(pins) = pages.page().unwrap() {
+            names.extend(pins.into_iter().map(|pin| pin.name));
+        }
         names.sort();
         names
     }
 
     async fn filled(pins: u64) -> (Home, Vec<u8>) {
         let home = Home::new();
-        let import = Import::begin(&home.config, home.keypair()).unwrap();
+        let mut import = Import::begin(&home.config, home.keypair()).unwrap();
         let pin = |n: u64| Pin { name: format!("{n:04}"), ..Pin::recursive(cid(n)) };
-        import.add((0..pins).map(pin).collect()).await.unwrap();
-        import.finish().await.unwrap();
+        import.add((0..pins).map(pin).collect()).unwrap();
+        import.finish().unwrap();
         let mut file = Vec::new();
         assert_eq!(save(&home.config, home.keypair(), &mut file).await.unwrap(), file.len() as u64);
         (home, file)
@@ -147,7 +147,7 @@ mod tests {
             assert!(restore(&to.config, to.keypair(), &mut &broken[..], &mut |_, _| ()).is_err());
         }
         assert_eq!(names(&to).len(), 3);
-        assert!(!to.config.folder.join(ASIDE).exists());
+        assert!(!aside(&to.config.folder).exists());
     }
 
     #[tokio::test]

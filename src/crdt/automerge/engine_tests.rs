@@ -44,7 +44,10 @@ fn a_store_of_something_else_is_refused_by_name() {
         open(args(1, 1), &mut rows).map(drop).unwrap_err().to_string()
     };
     let other = open(EngineArgs { epoch: 8, ..args(1, 1) }, &mut rows.clone()).map(drop).unwrap_err();
-    assert_eq!(other.to_string(), "the pinset is of epoch 7, and the configuration says 8");
+    assert_eq!(
+        other.to_string(),
+        "the pinset is of epoch 7, and the configuration says 8: `ipfs-cluster-service state new-epoch` brings them together"
+    );
     let meta = |key: &'static [u8], value: &'static [u8]| {
         wrong(&move |rows: &mut MapRows| rows.put(Table::Meta, key, value).unwrap())
     };

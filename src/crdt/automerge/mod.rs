@@ -1,24 +1,20 @@
 //! The Automerge engine: one file a responsibility; no type of the `automerge` crate leaves this folder.
-mod formats;
-mod tables;
-
 mod admit;
+mod engine;
 mod forks;
+mod formats;
 mod heal;
+pub mod inspect;
 mod merge;
-mod writer;
-
+mod reader;
 mod snapshot;
 mod sync;
-
-mod audit;
-mod engine;
-mod reader;
+mod tables;
 #[cfg(test)]
 mod tests;
+mod writer;
 
-pub use audit::{Audit, audit, audit_against};
 pub use engine::{EngineArgs, Limits, open};
-pub use reader::Reader;
+pub use reader::{Reader, count, epoch};
 pub use snapshot::file::{FRAME_MAX, MAGIC, RestoreArgs, RestoreError, Restoring};
 pub use tables::state::OpenError;

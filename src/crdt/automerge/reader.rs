@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 
 use super::formats::model::{self, Key};
 use super::tables::entries::{self, Entry};
-use super::tables::state::actor_of;
+use super::tables::state::{Counters, actor_of};
 use crate::crdt::{OpId, Pinset, ReadRows, RowsError, Table};
 use crate::model::{Cid, Pin, UnixMillis};
 
@@ -15,6 +15,24 @@ const MOMENT: usize = 8;
 /// A key whose winner is no pin record, which only a faulty author writes, reads as not pinned.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reader;
+
+/// Returns the number of pins, without counting them.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn count(rows: &dyn ReadRows) -> Result<u64, RowsError> {
+    Ok(Counters::read(rows)?.pins)
+}
+
+/// Returns the epoch that a store belongs to; [`None`] when nobody has written to it yet.
+///
+/// # Errors
+/// [`RowsError`].
+pub fn epoch(rows: &dyn ReadRows) -> Result<Option<u32>, RowsError> {
+    let damaged = |_| RowsError::Damaged { table: Table::Meta, what: "epoch" };
+    let bytes = rows.get(Table::Meta, b"epoch")?;
+    bytes.map(|bytes| <[u8; 4]>::try_from(bytes).map(u32::from_le_bytes).map_err(damaged)).transpose()
+}
 
 impl Pinset for Reader {
     fn key(&self, cid: &Cid) -> Vec<u8> {

@@ -1,9 +1,9 @@
 use super::*;
 use crate::crdt::Table;
-use crate::crdt::automerge::audit::audit;
 use crate::crdt::automerge::formats::change::{CHUNK_WRITE_MAX, OPS_MAX};
 use crate::crdt::automerge::formats::clock::{COUNTER_MAX, Row};
 use crate::crdt::automerge::formats::envelope::Envelope;
+use crate::crdt::automerge::inspect::audit;
 use crate::crdt::automerge::tests::fixtures::{World, put, signed};
 use crate::crdt::automerge::tests::testing::{CLUSTER, EPOCH, actor, cid, key, keypair, peer};
 

@@ -10,7 +10,7 @@ use super::verify::{Reading, Verdict};
 use crate::crdt::automerge::formats::clock::Hash;
 use crate::crdt::automerge::formats::snapshot::frame;
 use crate::crdt::automerge::formats::snapshot::lend::{Ask, Gathering, Lent, Piece, WINDOW};
-use crate::crdt::automerge::formats::snapshot::manifest::{Core, Manifest};
+use crate::crdt::automerge::formats::snapshot::manifest::Manifest;
 use crate::crdt::automerge::merge::Merge;
 use crate::crdt::automerge::tables::join::Believed;
 use crate::crdt::automerge::tables::shelf;
@@ -264,12 +264,11 @@ impl Fetch {
             return Ok(());
         }
         let id = manifest.core.id();
-        let is_same = self.wanted.as_ref().map(|wanted| wanted.id == id);
         let others = self.lenders.iter().filter(|(other, _)| **other != peer).any(|(_, lender)| lender.offer.is_some());
-        let places = match is_same {
-            Some(true) => Places::Same,
-            Some(false) if others => self.shared(&manifest.core),
-            Some(false) | None => {
+        let places = match &self.wanted {
+            Some(wanted) if wanted.id == id => Places::Same,
+            Some(wanted) if others => wanted.shared(&manifest.core),
+            Some(_) | None => {
                 let Ok(belief) = believe(&manifest, self.epoch, &self.cluster_name, |peer| merge.trusts(peer)) else {
                     merge.count("snapshots_not_believed", 1);
                     self.forget(&peer, sends);
@@ -329,14 +328,6 @@ impl Fetch {
         self.asked_for_help = BTreeSet::from([peer]);
         merge.count("snapshots_wanted", 1);
         Ok(())
-    }
-
-    /// Where another snapshot has the frames that we miss.
-    fn shared(&self, other: &Core) -> Places {
-        let Some(wanted) = &self.wanted else { return Places::Other(BTreeMap::new()) };
-        let theirs: BTreeMap<Hash, u32> = hashes(other).map(|(place, hash)| (hash, place)).collect();
-        let place = |place: &u32| Some((*place, *theirs.get(&wanted.core.frames[*place as usize].hash)?));
-        Places::Other(wanted.missing.iter().filter_map(place).collect())
     }
 
     fn frame(

@@ -113,6 +113,13 @@ impl Wanted {
         let (id, copies) = (core.id(), VecDeque::new());
         Self { generation, id, core, belief, giver, missing, copies, reading: None, is_repair }
     }
+
+    /// Where another snapshot has the frames that we miss.
+    pub fn shared(&self, other: &Core) -> Places {
+        let theirs: BTreeMap<Hash, u32> = hashes(other).map(|(place, hash)| (hash, place)).collect();
+        let place = |place: &u32| Some((*place, *theirs.get(&self.core.frames[*place as usize].hash)?));
+        Places::Other(self.missing.iter().filter_map(place).collect())
+    }
 }
 
 /// The places of frames and their hashes.

@@ -43,7 +43,10 @@ pub enum OpenError {
         found: String,
     },
     /// It belongs to another epoch.
-    #[error("the pinset is of epoch {found}, and the configuration says {wanted}")]
+    #[error(
+        "the pinset is of epoch {found}, and the configuration says {wanted}: `ipfs-cluster-service state new-epoch` \
+         brings them together"
+    )]
     OtherEpoch {
         /// Its epoch.
         found: u32,

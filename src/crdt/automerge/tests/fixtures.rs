@@ -3,11 +3,11 @@ use bytes::Bytes;
 
 use super::testing::{CLUSTER, EPOCH, actor, key, keypair, peer};
 use crate::crdt::MapRows;
-use crate::crdt::automerge::audit::audit;
 use crate::crdt::automerge::formats::change::{ChangeOp, Dot, Draft};
 use crate::crdt::automerge::formats::clock::Dep;
 use crate::crdt::automerge::formats::envelope::{Header, Signed, seal, verify};
 use crate::crdt::automerge::formats::model::BUCKETS;
+use crate::crdt::automerge::inspect::audit;
 use crate::crdt::automerge::merge::Merge;
 use crate::crdt::automerge::tables::pending::Pending;
 use crate::crdt::automerge::tables::stage::Stage;

@@ -8,10 +8,10 @@ use rand::{Rng, SeedableRng};
 
 use super::fixtures::{next, put};
 use super::testing::{CLUSTER, EPOCH, actor, cid, keypair, peer};
-use crate::crdt::automerge::audit::audit;
 use crate::crdt::automerge::formats::clock::{COUNTER_MAX, Hash};
 use crate::crdt::automerge::formats::envelope::{Header, Signed};
 use crate::crdt::automerge::formats::snapshot::manifest::{Core, FrameInfo, Manifest};
+use crate::crdt::automerge::inspect::audit;
 use crate::crdt::automerge::merge::Merge;
 use crate::crdt::automerge::snapshot::survey::{Copying, Found};
 use crate::crdt::automerge::tables::join::{self, Believed};

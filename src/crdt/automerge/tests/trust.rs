@@ -108,7 +108,7 @@ fn gossip_in_any_order_brings_exactly_what_is_vouched_for() {
         let lost = follower.engine.summary().pending;
         assert_eq!(applied, wanted, "seed {seed}, {lost} wait");
         assert_eq!(follower.engine.summary().staged, all.len() - wanted.len(), "seed {seed}");
-        assert_eq!(crate::crdt::automerge::audit(&follower.rows).unwrap().faults, [""; 0]);
+        assert_eq!(crate::crdt::automerge::inspect::audit(&follower.rows).unwrap().faults, [""; 0]);
     }
 }
 

@@ -4,15 +4,15 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 
-use super::formats::change::Dot;
-use super::formats::clock::{Actor, Fork};
-use super::formats::digest::Digest;
-use super::formats::envelope::{self, Header, Signed};
-use super::formats::model::{self, Key};
-use super::tables::entries;
-use super::tables::log;
-use super::tables::state::{Counters, Numbers, load_clock};
-use super::tables::view::{Clock, View};
+use crate::crdt::automerge::formats::change::Dot;
+use crate::crdt::automerge::formats::clock::{Actor, Fork};
+use crate::crdt::automerge::formats::digest::Digest;
+use crate::crdt::automerge::formats::envelope::{self, Header, Signed};
+use crate::crdt::automerge::formats::model::{self, Key};
+use crate::crdt::automerge::tables::entries;
+use crate::crdt::automerge::tables::log;
+use crate::crdt::automerge::tables::state::{Counters, Numbers, load_clock};
+use crate::crdt::automerge::tables::view::{Clock, View};
 use crate::crdt::{ReadRows, RowsError, Table};
 
 /// Live entries by key and id.
