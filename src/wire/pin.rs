@@ -183,9 +183,10 @@ fn seconds(moment: Option<UnixMillis>) -> u64 {
     moment.map_or(0, |moment| u64::try_from(moment.seconds()).unwrap_or(0))
 }
 
-/// Go's zero time, as very old peers wrote it, is a number far above any time.
+/// Go's zero time, as very old peers wrote it, is a number far above any time; so is all that milliseconds cannot count.
 fn moment(seconds: u64) -> Option<UnixMillis> {
-    i64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(UnixMillis::from_seconds)
+    const SECONDS_MAX: i64 = i64::MAX / 1000;
+    i64::try_from(seconds).ok().filter(|seconds| (1..=SECONDS_MAX).contains(seconds)).map(UnixMillis::from_seconds)
 }
 
 #[cfg(test)]

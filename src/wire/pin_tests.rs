@@ -135,6 +135,17 @@ fn gos_zero_time_and_unknown_kinds_are_read() {
 }
 
 #[test]
+fn a_time_that_milliseconds_cannot_count_is_none() {
+    let read = |timestamp| {
+        let bytes = PinRow { timestamp, ..row(&hello()) }.encode_to_vec();
+        decode_with_cid(hello().cid, &bytes).unwrap().timestamp
+    };
+    let last = u64::try_from(i64::MAX / 1000).unwrap();
+    assert_eq!(read(last).map(UnixMillis::seconds), Some(i64::MAX / 1000));
+    assert_eq!((read(last + 1), read(u64::MAX)), (None, None));
+}
+
+#[test]
 fn any_negative_factor_means_everywhere() {
     assert_eq!(replication(-1, 3), Replication::Everywhere);
     assert_eq!(replication(2, -1), Replication::Everywhere);
