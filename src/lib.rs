@@ -11,6 +11,9 @@
 
 pub mod task;
 
+#[cfg(test)]
+mod fuzz;
+
 pub mod model;
 
 pub mod config;

@@ -6,3 +6,6 @@ pub mod kubo;
 pub mod metric;
 pub mod pin;
 pub mod rest;
+
+#[cfg(test)]
+mod fuzz;

@@ -191,4 +191,4 @@ fn moment(seconds: u64) -> Option<UnixMillis> {
 
 #[cfg(test)]
 #[path = "pin_tests.rs"]
-mod tests;
+pub(super) mod tests;

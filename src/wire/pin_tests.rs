@@ -53,6 +53,12 @@ const RECORDED: [&str; 4] = [
      65e4198d6e08b28e813feb01e4a400839b85e18080ce2001320908021002208080803238f1e683d806",
 ];
 
+/// The pins of Go, and one that ours writes.
+pub fn recordings() -> Vec<Vec<u8>> {
+    let recorded = RECORDED.iter().map(|hex| hex::decode(hex).unwrap());
+    recorded.chain([everywhere().1, replicated().1]).collect()
+}
+
 #[test]
 fn recorded_pins_read_and_write_back() {
     for hex in RECORDED {

@@ -76,3 +76,7 @@ fn notes(file: &File, resolved: &Resolved) -> Notes {
     }
     notes
 }
+
+#[cfg(test)]
+#[path = "fuzz_tests.rs"]
+mod fuzz_tests;

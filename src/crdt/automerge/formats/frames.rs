@@ -262,4 +262,4 @@ fn list<T>(
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -135,13 +135,14 @@ const fn domain(cluster: &str) -> Domain<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::crdt::automerge::tests::testing::{CLUSTER, EPOCH, dep, keypair, peer};
 
-    fn heartbeat(heads: u8) -> Heartbeat {
+    /// A heartbeat of peer 1 that names so many heads.
+    pub fn heartbeat(heads: u8) -> Heartbeat {
         let mut heartbeat = Heartbeat {
             epoch: EPOCH,
             peer: peer(9),

@@ -4,6 +4,7 @@ pub mod sites;
 pub mod testing;
 
 mod distance;
+mod fuzz;
 mod hostile;
 mod laws;
 mod oracle;

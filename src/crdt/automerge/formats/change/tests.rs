@@ -1,5 +1,7 @@
 use automerge::ReadDoc;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::crdt::automerge::tests::testing::{actor, draft, drafts, genesis, key};
@@ -9,6 +11,15 @@ pub fn encoded_again(bytes: &[u8]) -> Option<(Vec<u8>, Hash)> {
     let (front, columns) = Front::read(bytes).ok()?;
     let ops = front.ops(&columns).ok()?;
     Some(chunk(&front.actor, front.seq, front.start_op, &front.deps, &ops))
+}
+
+/// Drafts of peer 1, the same ones each time.
+pub fn samples() -> Vec<Draft> {
+    let mut runner = TestRunner::deterministic();
+    let drafts = drafts();
+    let some = (0..12).map(|_| drafts.new_tree(&mut runner).unwrap().current());
+    let many = (0..40).map(|n| ChangeOp { put: Some(vec![7; n as usize]), ..op(n, dots(n % 5, 3)) }).collect();
+    some.chain([draft(), Draft { ops: many, ..draft() }]).collect()
 }
 
 /// Encodes a lie: `lie` changes what the library is asked to encode.

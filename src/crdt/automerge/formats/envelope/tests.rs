@@ -14,6 +14,12 @@ pub fn signed_again(mut envelope: Envelope, author: u8) -> Envelope {
     envelope
 }
 
+/// The envelope with the hash of the dependencies that it has, signed by peer `author`.
+pub fn mended(mut envelope: Envelope, author: u8) -> Envelope {
+    envelope.header.deps_hash = hash_of(&envelope.deps);
+    signed_again(envelope, author)
+}
+
 /// Seals `draft`, lets `lie` change the header, and signs again.
 fn lied(draft: &Draft, lie: impl FnOnce(&mut Envelope)) -> Result<Signed, Refused> {
     let mut envelope = seal(draft, &keypair(1), EPOCH, CLUSTER);

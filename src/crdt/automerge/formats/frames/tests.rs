@@ -19,7 +19,8 @@ fn hello(trust: Trust) -> Frame {
     Frame::Hello(Hello { epoch: EPOCH, clock_hash: [1; 32], digest_hash: [2; 32], trust, groups })
 }
 
-fn frames() -> Vec<Frame> {
+/// One of each kind.
+pub fn frames() -> Vec<Frame> {
     let attested = Attested { id: [1; 32], pins: 5, bytes: 600, attestation: vec![7; 300] };
     vec![
         hello(Trust::Everyone),

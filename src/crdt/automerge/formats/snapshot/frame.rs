@@ -209,7 +209,7 @@ fn entries(reader: &mut Reader<'_>, actors: usize) -> Result<(Key, Vec<Entry>), 
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -219,13 +219,15 @@ mod tests {
         Entry { counter, number, record: vec![7; number as usize] }
     }
 
-    fn sorted(count: u32) -> Vec<Key> {
+    /// So many keys in their order.
+    pub fn sorted(count: u32) -> Vec<Key> {
         let mut keys: Vec<Key> = (0..count).map(key_of).collect();
         keys.sort();
         keys
     }
 
-    fn frames(keys: &[Key]) -> Vec<Filled> {
+    /// The frames of these keys, with two entries each.
+    pub fn frames(keys: &[Key]) -> Vec<Filled> {
         let (mut filling, mut frames) = (Filling::of(ENTRIES_MAX), Vec::new());
         for key in keys {
             filling.entries(key.as_bytes(), &[entry(9, 1), entry(9, 0)]);

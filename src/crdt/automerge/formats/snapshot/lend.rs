@@ -210,27 +210,35 @@ impl Gathering {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_said_reads_back() {
-        let asks = [
+    /// What is asked.
+    pub fn asks() -> Vec<Ask> {
+        vec![
             Ask::Manifest { epoch: 7, fresh: true },
             Ask::Frames { id: [4; 32], places: (0..32).collect() },
             Ask::Frames { id: [4; 32], places: vec![65_000] },
-        ];
-        for ask in asks {
-            assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
-        }
+        ]
+    }
+
+    /// What is answered.
+    pub fn lents() -> Vec<Lent> {
         let piece = Piece::of(b"whole", 2);
-        let lent = [
+        vec![
             Lent::Manifest(piece.clone()),
             Lent::Frame { place: 3, piece },
             Lent::Later { millis: 5_000 },
             Lent::Nothing,
-        ];
-        for lent in lent {
+        ]
+    }
+
+    #[test]
+    fn what_is_said_reads_back() {
+        for ask in asks() {
+            assert_eq!(Ask::decode(&ask.encode()), Ok(ask));
+        }
+        for lent in lents() {
             assert_eq!(Lent::decode(&lent.encode().into()), Ok(lent));
         }
     }

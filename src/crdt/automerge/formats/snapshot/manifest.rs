@@ -178,14 +178,15 @@ fn list<T>(
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::crdt::automerge::formats::clock::{GroupRow, Row};
     use crate::crdt::automerge::tests::testing::{key, peer};
 
-    fn manifest() -> Manifest {
+    /// One of three peers, two frames of entries and one of tombstones.
+    pub fn manifest() -> Manifest {
         let row = Row { seq: 2, max_op: 5_000, tip: [1; 32], head: true };
         let mut groups: Vec<Group> =
             (1..4).map(|n| Group { peer: peer(n), rows: vec![GroupRow { suffix: [n; 8], row, fork: None }] }).collect();
