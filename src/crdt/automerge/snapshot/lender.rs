@@ -127,14 +127,22 @@ pub fn hashes(core: &Core) -> impl Iterator<Item = (u32, Hash)> {
     (0..).zip(&core.frames).map(|(place, frame)| (place, frame.hash))
 }
 
-/// Returns whether a state has seen something that ours has not.
+/// Returns whether a state has seen something that ours has not: a change, a fork, or what was written on top of a change.
 pub fn is_useful(core: &Core, merge: &Merge) -> bool {
     let clock = &merge.state.clock;
     let rows = core.groups.iter().flat_map(|group| group.rows.iter().map(|row| (group.actor(row), row)));
     let mut news = rows.map(|(actor, theirs)| {
         let ours = clock.row(&actor).copied().unwrap_or_default();
-        let is_longer = clock.fork(&actor).is_none() && (ours.seq, ours.tip) < (theirs.row.seq, theirs.row.tip);
-        is_longer || theirs.fork.is_some_and(|fork| clock.fork(&actor).is_none_or(|known| fork < known))
+        let is_longer = match clock.fork(&actor) {
+            None => (ours.seq, ours.tip) < (theirs.row.seq, theirs.row.tip),
+            // What is at or above its fork point is refused; what is below may still be missing.
+            Some(fork) => ours.seq < theirs.row.seq.min(fork.s.saturating_sub(1)),
+        };
+        // The dependant may be gone, cut off by a fork; that the change is no head any more is all that is left of it.
+        let is_head_no_more = ours.head && !theirs.row.head && (ours.seq, ours.tip) == (theirs.row.seq, theirs.row.tip);
+        is_longer
+            || is_head_no_more
+            || theirs.fork.is_some_and(|fork| clock.fork(&actor).is_none_or(|known| fork < known))
     });
     news.any(|is_news| is_news)
 }
