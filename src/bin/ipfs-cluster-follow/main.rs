@@ -2,6 +2,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[cfg(not(any(target_env = "msvc", target_os = "macos")))]
+#[path = "../common/allocator.rs"]
+mod allocator;
+
 mod commands;
 mod exit;
 
