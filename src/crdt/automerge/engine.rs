@@ -361,7 +361,7 @@ impl AutomergeEngine {
             return Ok(true);
         }
         let copies = self.fetch.copies();
-        self.whole = self.fetch.step(&mut self.merge, now, rows)?;
+        self.whole = self.fetch.step(&mut self.merge, now, rows, &mut turn.sends)?;
         let state = &mut self.merge.state;
         let mut more = self.whole.is_some() || self.fetch.has_work();
         more |= !copies && state.shelf.collect(rows)?;

@@ -117,7 +117,7 @@ impl Fetch {
 
     /// Returns whether a step has something to do.
     pub fn has_work(&self) -> bool {
-        self.wanted.as_ref().is_some_and(|wanted| !wanted.copies.is_empty() || wanted.missing.is_empty())
+        self.wanted.as_ref().is_some_and(|wanted| wanted.is_here() || wanted.reads_on())
     }
 
     /// Returns whether frames are still copied out of older snapshots.
@@ -175,7 +175,7 @@ impl Fetch {
             self.forget(&peer, sends);
         }
         self.liars.retain(|_, until| *until > now.mono);
-        if merge.state.joining.is_some() || self.has_work() {
+        if merge.state.joining.is_some() || self.wanted.as_ref().is_some_and(Wanted::is_here) {
             return;
         }
         let resting: Vec<PeerId> =
@@ -406,7 +406,13 @@ impl Fetch {
     ///
     /// # Errors
     /// [`RowsError`].
-    pub fn step(&mut self, merge: &mut Merge, now: Now, rows: &mut dyn Rows) -> Result<Option<Believed>, RowsError> {
+    pub fn step(
+        &mut self,
+        merge: &mut Merge,
+        now: Now,
+        rows: &mut dyn Rows,
+        sends: &mut Vec<Sending>,
+    ) -> Result<Option<Believed>, RowsError> {
         let Some(wanted) = &mut self.wanted else { return Ok(None) };
         for _ in 0..COPIES_MAX {
             let Some((ours, generation, its)) = wanted.copies.pop_front() else { break };
@@ -415,19 +421,18 @@ impl Fetch {
                 None => drop(wanted.missing.insert(ours)),
             }
         }
-        if !wanted.missing.is_empty() || !wanted.copies.is_empty() {
+        if !wanted.copies.is_empty() {
             return Ok(None);
         }
         let reading = wanted.reading.get_or_insert_with(|| Reading::of(&wanted.core, wanted.generation));
-        match reading.step(&wanted.core, rows)? {
+        match reading.step(&wanted.core, |place| !wanted.missing.contains(&place), rows)? {
             Verdict::NotYet => Ok(None),
             Verdict::Digest(hash) if hash == wanted.belief.digest_hash => Ok(self.whole()),
             Verdict::Digest(_) | Verdict::Broken => {
-                let giver = wanted.giver;
-                self.wanted = None;
+                self.close_all(sends);
                 merge.state.shelf.end_incoming(rows)?;
                 merge.count("snapshots_refused", 1);
-                if let Some(giver) = giver {
+                if let Some(giver) = self.wanted.take().and_then(|wanted| wanted.giver) {
                     self.blame(giver, merge, now);
                 }
                 Ok(None)

@@ -208,7 +208,7 @@ impl Restoring {
             self.state.flush(self.args.now, rows)?;
             return Ok(joined.is_none());
         }
-        match self.reading.step(&self.core, rows)? {
+        match self.reading.step(&self.core, |_| true, rows)? {
             Verdict::NotYet => return Ok(true),
             Verdict::Broken => return Err(RestoreError::Broken("its frames are not what the manifest says")),
             Verdict::Digest(hash) => {

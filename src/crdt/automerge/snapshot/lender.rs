@@ -8,7 +8,6 @@ use crate::crdt::automerge::formats::clock::Hash;
 use crate::crdt::automerge::formats::snapshot::lend::Gathering;
 use crate::crdt::automerge::formats::snapshot::manifest::Core;
 use crate::crdt::automerge::merge::Merge;
-use crate::crdt::automerge::tables::view::View;
 use crate::model::PeerId;
 
 /// Peers that are remembered at most, of each kind.
@@ -114,6 +113,16 @@ impl Wanted {
         Self { generation, id, core, belief, giver, missing, copies, reading: None, is_repair }
     }
 
+    /// Returns whether no lender has to say anything any more.
+    pub fn is_here(&self) -> bool {
+        self.missing.is_empty() || !self.copies.is_empty()
+    }
+
+    /// Returns whether the frame that is read next is here.
+    pub fn reads_on(&self) -> bool {
+        !self.missing.contains(&self.reading.as_ref().map_or(0, Reading::next))
+    }
+
     /// Where another snapshot has the frames that we miss.
     pub fn shared(&self, other: &Core) -> Places {
         let theirs: BTreeMap<Hash, u32> = hashes(other).map(|(place, hash)| (hash, place)).collect();
@@ -127,24 +136,10 @@ pub fn hashes(core: &Core) -> impl Iterator<Item = (u32, Hash)> {
     (0..).zip(&core.frames).map(|(place, frame)| (place, frame.hash))
 }
 
-/// Returns whether a state has seen something that ours has not: a change, a fork, or what was written on top of a change.
+/// Returns whether a state has seen something that ours has not.
 pub fn is_useful(core: &Core, merge: &Merge) -> bool {
-    let clock = &merge.state.clock;
-    let rows = core.groups.iter().flat_map(|group| group.rows.iter().map(|row| (group.actor(row), row)));
-    let mut news = rows.map(|(actor, theirs)| {
-        let ours = clock.row(&actor).copied().unwrap_or_default();
-        let is_longer = match clock.fork(&actor) {
-            None => (ours.seq, ours.tip) < (theirs.row.seq, theirs.row.tip),
-            // What is at or above its fork point is refused; what is below may still be missing.
-            Some(fork) => ours.seq < theirs.row.seq.min(fork.s.saturating_sub(1)),
-        };
-        // The dependant may be gone, cut off by a fork; that the change is no head any more is all that is left of it.
-        let is_head_no_more = ours.head && !theirs.row.head && (ours.seq, ours.tip) == (theirs.row.seq, theirs.row.tip);
-        is_longer
-            || is_head_no_more
-            || theirs.fork.is_some_and(|fork| clock.fork(&actor).is_none_or(|known| fork < known))
-    });
-    news.any(|is_news| is_news)
+    let lacks = merge.state.clock.lacks(&core.groups);
+    lacks.news || lacks.dependants
 }
 
 /// Keeps a moment of a peer; the earliest goes when there are too many.

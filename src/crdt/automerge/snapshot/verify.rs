@@ -1,4 +1,5 @@
-//! Reads all frames of a snapshot once, in steps: what they are together is held against what is attested.
+//! Reads all frames of a snapshot once, in steps, while later ones still come: what they are together is held against what is
+//! attested.
 use crate::crdt::automerge::formats::change::Dot;
 use crate::crdt::automerge::formats::clock::{Actor, Hash};
 use crate::crdt::automerge::formats::digest::Digest;
@@ -13,7 +14,7 @@ const FRAMES_MAX: usize = 8;
 /// What a step found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// There is more to read.
+    /// There is more to read, now or when more frames are here.
     NotYet,
     /// The hash of the digest of all entries and tombstones.
     Digest(Hash),
@@ -39,17 +40,25 @@ impl Reading {
         Self { generation, actors, next: 0, digest, pins: 0, tombstones: 0, last }
     }
 
-    /// Reads on.
+    /// The place of the frame that is read next; that of the first one after the last at the end.
+    pub fn next(&self) -> u32 {
+        u32::try_from(self.next).unwrap_or(u32::MAX)
+    }
+
+    /// Reads on, up to a frame that `is_here` denies.
     ///
     /// # Errors
     /// [`RowsError`].
-    pub fn step(&mut self, core: &Core, rows: &dyn Rows) -> Result<Verdict, RowsError> {
+    pub fn step(&mut self, core: &Core, is_here: impl Fn(u32) -> bool, rows: &dyn Rows) -> Result<Verdict, RowsError> {
         for _ in 0..FRAMES_MAX {
+            let place = self.next();
             let Some(info) = core.frames.get(self.next) else {
                 let is_whole = (self.pins, self.tombstones) == (core.pins, core.tombstones);
                 return Ok(if is_whole { Verdict::Digest(self.digest.hash()) } else { Verdict::Broken });
             };
-            let place = u32::try_from(self.next).unwrap_or(u32::MAX);
+            if !is_here(place) {
+                return Ok(Verdict::NotYet);
+            }
             let Some(packed) = shelf::frame(self.generation, place, rows)? else { return Ok(Verdict::Broken) };
             let content = frame::unpack(&packed).and_then(|plain| Content::decode(&plain, self.actors.len()));
             match content {

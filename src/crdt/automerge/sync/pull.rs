@@ -10,7 +10,7 @@ use crate::crdt::automerge::formats::frames::{FRAME_MAX, Frame, GROUPS_MAX, Hell
 use crate::crdt::automerge::merge::Merge;
 use crate::crdt::automerge::snapshot::lender::Offer;
 use crate::crdt::automerge::tables::state::State;
-use crate::crdt::automerge::tables::view::View;
+use crate::crdt::automerge::tables::view::{Lacks, View};
 use crate::crdt::{Now, Rows, RowsError, Sending, Talk};
 use crate::model::{PeerId, Trust};
 
@@ -47,6 +47,8 @@ struct Pull {
     heard_since: bool,
     /// Whether a row of the other side has our seq and another end: no log can make the two one.
     is_split: bool,
+    /// What its rows have that ours have not.
+    lacks: Lacks,
 }
 
 /// What a frame says that is not for the merge.
@@ -177,6 +179,7 @@ impl Pulls {
                     groups: BTreeSet::new(),
                     heard_since: false,
                     is_split: false,
+                    lacks: Lacks::default(),
                 };
                 self.running.insert(peer, pull);
                 merge.count("syncs", 1);
@@ -219,6 +222,7 @@ impl Pulls {
                     return Ok(None);
                 }
                 pull.is_split |= has_split(&groups, merge);
+                pull.lacks |= merge.state.clock.lacks(&groups);
                 pull.groups.extend(groups.iter().map(|group| group.peer.to_bytes()));
                 if !more {
                     // Rows are said once.
@@ -257,7 +261,8 @@ impl Pulls {
     fn done(&mut self, peer: PeerId, clock_hash: Hash, merge: &mut Merge, sends: &mut Vec<Sending>) -> Option<Heard> {
         sends.push(Sending::Close { peer, talk: Talk::Sync });
         let pull = self.running.remove(&peer)?;
-        if pull.is_split {
+        // Dependants of ours that nobody has any more, cut off by a fork: only a state can tell of them.
+        if pull.is_split || (pull.lacks.dependants && !pull.lacks.news) {
             return Some(Heard::Split);
         }
         self.judged.insert(peer, (clock_hash, merge.state.clock_hash()));

@@ -1,6 +1,6 @@
 //! What is applied: the clock in memory with its indexes, and the same thought a few changes ahead.
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{BitOrAssign, Bound};
 
 use crate::crdt::automerge::formats::change::Dot;
 use crate::crdt::automerge::formats::clock::{
@@ -71,7 +71,40 @@ impl View for Clock {
     }
 }
 
+/// What rows of another clock have that ours has not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lacks {
+    /// Changes that are not applied here, or an earlier fork point.
+    pub news: bool,
+    /// What was written on top of changes that are heads here.
+    pub dependants: bool,
+}
+
+impl BitOrAssign for Lacks {
+    fn bitor_assign(&mut self, other: Self) {
+        self.news |= other.news;
+        self.dependants |= other.dependants;
+    }
+}
+
 impl Clock {
+    /// Compares rows of another clock with ours.
+    pub fn lacks(&self, theirs: &[Group]) -> Lacks {
+        let mut lacks = Lacks::default();
+        for (actor, theirs) in theirs.iter().flat_map(|group| group.rows.iter().map(|row| (group.actor(row), row))) {
+            let (ours, fork) = (self.row(&actor).copied().unwrap_or_default(), self.fork(&actor));
+            lacks.news |= theirs.fork.is_some_and(|theirs| fork.is_none_or(|ours| theirs < ours));
+            lacks.news |= match fork {
+                None => (ours.seq, ours.tip) < (theirs.row.seq, theirs.row.tip),
+                // What is at or above its fork point is refused; what is below may still be missing.
+                Some(fork) => ours.seq < theirs.row.seq.min(fork.s.saturating_sub(1)),
+            };
+            let is_same = (ours.seq, ours.tip) == (theirs.row.seq, theirs.row.tip);
+            lacks.dependants |= is_same && ours.head && !theirs.row.head;
+        }
+        lacks
+    }
+
     /// Sets or removes the row of `actor`.
     pub fn set(&mut self, actor: &Actor, row: Option<Row>) {
         let old = match row {
