@@ -1,5 +1,5 @@
 //! Builds a peer bottom-up, watches its parts, stops them top-down.
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use libp2p::StreamProtocol;
@@ -78,6 +78,8 @@ fn spawn_users(
         trust: trust.clone(),
         pinset: pinset.clone(),
         members: members.clone(),
+        starts: Mutex::default(),
+        began: task::now(),
         swarm: swarm.clone(),
         counts: counts.clone(),
     })?;

@@ -4,8 +4,10 @@ pub mod automerge;
 mod contract;
 mod engine;
 mod map_rows;
+mod notice;
 mod rows;
 
 pub use engine::*;
 pub use map_rows::MapRows;
+pub use notice::Notice;
 pub use rows::*;

@@ -2,12 +2,14 @@
 //!
 //! A decoder that panics ends a message, never the peer, and never meets an open transaction.
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::counts::Counts;
+use super::starts::Starts;
 use crate::cluster::peers::Members;
 use crate::cluster::pinset::Pinset;
 use crate::crdt::{Checked, Input, Refused, Talk};
@@ -65,6 +67,10 @@ pub struct Args {
     pub pinset: Pinset,
     /// Who takes metrics.
     pub members: Arc<Members>,
+    /// Which starts' changes are forwarded.
+    pub starts: Mutex<Starts>,
+    /// When this peer began: what time is counted from.
+    pub began: Instant,
     /// Who is told what to forward.
     pub swarm: Swarm,
     /// Where refusals are counted.
@@ -147,11 +153,16 @@ fn delta(args: &Args, topic: usize, relay: PeerId, bytes: &[u8]) -> Verdict {
             let trust = args.trust.read().expect("no code panics while it holds the trust list");
             let trusted = item.signer.is_some_and(|signer| trust.trusts(&args.own, &signer));
             drop(trust);
+            let start = item.signer.zip(item.start);
             if args.pinset.offer(Input::Checked { from: relay, item }).is_err() {
                 args.counts.add("changes_dropped", 1);
             }
             if topic == CHANGES && !trusted {
                 args.counts.add("changes_untrusted", 1);
+                return Verdict::Ignore;
+            }
+            if start.is_some_and(|(signer, start)| !forwards(args, signer, start)) {
+                args.counts.add("changes_of_new_starts_held", 1);
                 return Verdict::Ignore;
             }
             Verdict::Accept
@@ -167,6 +178,11 @@ fn delta(args: &Args, topic: usize, relay: PeerId, bytes: &[u8]) -> Verdict {
             Verdict::Reject
         }
     }
+}
+
+fn forwards(args: &Args, signer: PeerId, start: [u8; 8]) -> bool {
+    let mut starts = args.starts.lock().unwrap_or_else(PoisonError::into_inner);
+    starts.forwards(signer, start, task::now().saturating_duration_since(args.began))
 }
 
 /// A metric counts when the peer that it names has signed it.
@@ -200,6 +216,8 @@ mod tests {
             trust: inner.trust.clone(),
             pinset: inner.pinset.clone(),
             members: inner.members.clone(),
+            starts: Mutex::default(),
+            began: task::now(),
             swarm: inner.swarm.clone(),
             counts: inner.counts.clone(),
         };

@@ -5,6 +5,7 @@ mod pace;
 
 mod checks;
 mod epochs;
+mod starts;
 mod syncs;
 
 mod pipes;

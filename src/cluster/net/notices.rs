@@ -17,7 +17,11 @@ impl Notices {
     pub fn tell(&self, notice: Notice, now: UnixMillis) {
         match notice {
             Notice::Joined { .. } => tracing::info!("{notice}"),
-            Notice::OtherEpoch { .. } | Notice::OverRate { .. } | Notice::BadSnapshot { .. } | Notice::OtherStart => {
+            Notice::OtherEpoch { .. }
+            | Notice::OverRate { .. }
+            | Notice::BadSnapshot { .. }
+            | Notice::OtherStart
+            | Notice::ManyStarts { .. } => {
                 tracing::warn!("{notice}");
             }
             Notice::Fork { .. } | Notice::Divergence { .. } | Notice::Damaged | Notice::OwnActor { .. } => {

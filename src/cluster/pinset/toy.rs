@@ -56,7 +56,7 @@ pub fn pin(n: u64, name: &str) -> Pin {
 #[must_use]
 pub fn merge(n: u64, name: &str) -> Input {
     let body = Box::new((cid(n), name.to_owned()));
-    Input::Checked { from: PeerId::random(), item: Checked { signer: None, weight: 100, ops: 1, body } }
+    Input::Checked { from: PeerId::random(), item: Checked { signer: None, start: None, weight: 100, ops: 1, body } }
 }
 
 impl Toy {

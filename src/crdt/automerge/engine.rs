@@ -172,6 +172,8 @@ impl Engine for AutomergeEngine {
             if self.starts.meet_another(&self.author.actor, &self.merge.state.clock) {
                 self.merge.told.notices.push(Notice::OtherStart);
             }
+            let many = self.starts.are_many(&self.merge.state.clock).map(|rows| Notice::ManyStarts { rows });
+            self.merge.told.notices.extend(many);
         }
         turn.news = self.merge.state.flush(now.wall, rows)?;
         self.survey(now, rows, &mut turn)?;

@@ -25,14 +25,18 @@ pub struct Starts {
     own: BTreeSet<Actor>,
     known: usize,
     is_told: bool,
+    are_many_told: bool,
 }
+
+/// Starts of all peers that an operator hears of: 5 MB of clock.
+const MANY: usize = 100_000;
 
 impl Starts {
     /// What the clock knows when this start begins.
     pub fn of(actor: &Actor, clock: &Clock) -> Self {
         let own = BTreeSet::from([actor.clone()]);
         let known = others(&own, actor, clock);
-        Self { own, known, is_told: false }
+        Self { own, known, is_told: false, are_many_told: false }
     }
 
     /// Returns whether another start of this peer is met, once.
@@ -45,6 +49,13 @@ impl Starts {
         }
         self.is_told = others(&self.own, actor, clock) > self.known;
         self.is_told
+    }
+
+    /// Returns how many starts of all peers there are, once, when they are too many.
+    pub fn are_many(&mut self, clock: &Clock) -> Option<usize> {
+        let is_news = clock.len() >= MANY && !self.are_many_told;
+        self.are_many_told |= is_news;
+        is_news.then(|| clock.len())
     }
 }
 
@@ -117,4 +128,25 @@ fn parse(row: &[u8]) -> Option<(Actor, Vec<u8>)> {
     let mut reader = Reader::new(row);
     let actor = Actor::from_bytes(reader.sized(ACTOR_MAX).ok()?)?;
     Some((actor, reader.rest().to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crdt::automerge::formats::clock::Row;
+    use crate::model::PeerId;
+
+    #[test]
+    fn too_many_starts_are_told_once() {
+        let (peer, mut clock) = (PeerId::random(), Clock::default());
+        let mut starts = Starts::of(&Actor::new(peer, [0; SUFFIX]), &clock);
+        let row = Row { seq: 1, max_op: 1, tip: [1; 32], head: false };
+        for n in 1..MANY as u64 {
+            clock.set(&Actor::new(peer, n.to_be_bytes()), Some(row));
+        }
+        assert_eq!(starts.are_many(&clock), None);
+        clock.set(&Actor::new(peer, [0xff; SUFFIX]), Some(row));
+        assert_eq!(starts.are_many(&clock), Some(MANY));
+        assert_eq!(starts.are_many(&clock), None);
+    }
 }

@@ -97,6 +97,7 @@ impl Checker {
         }
         Ok(Checked {
             signer: Some(change.header.actor.peer()),
+            start: Some(change.header.actor.suffix()),
             weight: change.weight(),
             ops: change.ops.len(),
             body: Box::new(Body::Change(Box::new(change))),
@@ -110,6 +111,7 @@ impl Checker {
         let heartbeat = Heartbeat::verify(bytes, self.epoch, &self.cluster_name)?;
         Ok(Checked {
             signer: Some(heartbeat.peer),
+            start: None,
             weight: bytes.len(),
             ops: 0,
             body: Box::new(Body::Heartbeat(Box::new(heartbeat))),
@@ -147,7 +149,7 @@ impl Checker {
                 (0, bytes.len())
             }
         };
-        Ok(Checked { signer: None, weight, ops, body: Box::new(Body::Frame(answer)) })
+        Ok(Checked { signer: None, start: None, weight, ops, body: Box::new(Body::Frame(answer)) })
     }
 
     /// The snapshots whose attestation is what it says.
@@ -172,7 +174,7 @@ fn lent(bytes: &[u8]) -> Result<Checked, Refused> {
         }
         Lent::Frame { .. } | Lent::Manifest(_) | Lent::Later { .. } | Lent::Nothing => None,
     };
-    Ok(Checked { signer: None, weight: bytes.len(), ops: 0, body: Box::new(Body::Lent(lent, hash)) })
+    Ok(Checked { signer: None, start: None, weight: bytes.len(), ops: 0, body: Box::new(Body::Lent(lent, hash)) })
 }
 
 impl Check for Checker {

@@ -179,6 +179,11 @@ impl Clock {
         self.rows.iter()
     }
 
+    /// How many rows there are: one for each start that ever wrote.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The rows from an actor on, in the order of the actors.
     pub fn rows_from(&self, start: Bound<Actor>) -> impl Iterator<Item = (&Actor, &Row)> {
         self.rows.range((start, Bound::Unbounded))
