@@ -165,17 +165,17 @@ impl Batch<'_> {
         };
         // A record that is no pin can be unpinned as well.
         let pin = model::pin(key, &winner.record).unwrap_or_else(|_| Pin::recursive(key.cid()));
-        loop {
+        // Each change takes as many as it may name; a loop until none is left would not end over one that stays.
+        for more in (0..entries.len().div_ceil(PREDS_MAX)).rev() {
             let op = self.op(key.clone(), None, &entries)?;
             self.push(op)?;
-            if entries.len() <= PREDS_MAX {
-                break;
+            if more > 0 {
+                if !self.close()? {
+                    self.answer(ticket, Err(WriteError::EpochFull));
+                    return Ok(());
+                }
+                entries = entries::load(key, self.rows)?;
             }
-            if !self.close()? {
-                self.answer(ticket, Err(WriteError::EpochFull));
-                return Ok(());
-            }
-            entries = entries::load(key, self.rows)?;
         }
         self.open.answers.push((ticket, pin));
         Ok(())
