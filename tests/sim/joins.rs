@@ -1,14 +1,16 @@
 //! Peers that drop their log and join whole states: any instant, any distance, crashes in between.
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ipfs_cluster::crdt::automerge::Limits;
 use ipfs_cluster::crdt::{Op, Table};
 use ipfs_cluster::model::Trust;
 use rand::Rng;
 
 use super::checks::{check_alerts, check_equal, check_honest, check_sound, joins};
-use super::each_seed;
 use super::net::Net;
 use super::storms::{Ill, Storm, ops, small};
 use super::world::{cid, peer_id, pin};
+use super::{each_seed, seeds};
 
 /// Three to five peers that trust each other.
 fn some(seed: u64) -> Net {
@@ -46,6 +48,7 @@ fn restored_backups_heal_whatever_log_is_left() {
 
 #[test]
 fn images_of_one_process_fork_and_heal_with_one_alert_each() {
+    let forks = AtomicUsize::new(0);
     each_seed(150, |seed| {
         let mut net = some(seed);
         let all = net.peers.len();
@@ -53,7 +56,9 @@ fn images_of_one_process_fork_and_heal_with_one_alert_each() {
         net.run_until_quiet();
         whole(&net);
         check_alerts(&net);
+        forks.fetch_add(net.summary(0).forks, Ordering::Relaxed);
     });
+    assert!(forks.into_inner() > 0 || seeds(150).count() < 15, "an actor with two histories is proven to have them");
 }
 
 #[test]
