@@ -160,6 +160,7 @@ fn two_changes_of_one_seq_are_a_proof_that_is_told_once_and_cuts_their_actor_off
     let row = world.rows.get(Table::Forked, actor(2, 1).as_bytes()).unwrap().unwrap();
     assert!(fork::is_in_force(&row));
     assert_eq!(fork::proof(&row), Some([first.header.clone(), twin.header.clone()]));
+    assert_eq!((world.rows.len(Table::Changes), world.merge.state.counters.log_bytes), (0, 0), "its log goes");
     let on_top = next(2, Some(&first), &[], vec![put(3, &[])]);
     world.receive(&on_top);
     assert_eq!(world.seq(2), 0, "no branch goes on");
@@ -168,6 +169,26 @@ fn two_changes_of_one_seq_are_a_proof_that_is_told_once_and_cuts_their_actor_off
     world.receive(&older_twin);
     assert_eq!(world.merge.told.notices.len(), 1);
     world.check();
+}
+
+#[test]
+fn of_two_forks_of_an_actor_the_earlier_is_in_force_whichever_is_proven_first() {
+    let [first, early] = [1, 2].map(|n| next(2, None, &[], vec![put(n, &[])]));
+    let [second, late] = [3, 4].map(|n| next(2, Some(&first), &[], vec![put(n, &[])]));
+    let proofs = [(&first, &early), (&second, &late)];
+    for order in [proofs, [proofs[1], proofs[0]]] {
+        let mut world = World::trusting(&[2]);
+        world.receive(&first);
+        world.receive(&second);
+        for (a, b) in order {
+            world.merge.check_fork(a.header.clone(), b.header.clone(), &mut world.rows).unwrap();
+        }
+        assert_eq!(world.merge.state.clock.fork(&actor(2, 1)), Some(Fork { s: 1, m: 0 }));
+        assert_eq!(world.merge.told.notices.len(), 1, "one alert an actor");
+        let row = world.rows.get(Table::Forked, actor(2, 1).as_bytes()).unwrap().unwrap();
+        assert_eq!(fork::proof(&row), Some([first.header.clone(), early.header.clone()]));
+        world.check();
+    }
 }
 
 #[test]
@@ -180,6 +201,28 @@ fn a_change_on_another_history_than_our_tip_proves_the_fork() {
     world.receive(&on_twin);
     assert_eq!(world.seq(2), 0);
     assert_eq!(world.merge.told.notices, [Notice::Fork { peer: peer(2), seq: 1 }]);
+}
+
+#[test]
+fn a_join_brings_the_headers_that_prove_forks_of_what_it_raised() {
+    let first = next(2, None, &[], vec![put(1, &[])]);
+    let [second, twin] = [2, 3].map(|n| next(2, Some(&first), &[], vec![put(n, &[])]));
+    let (mut world, mut other) = (World::trusting(&[2]), World::trusting(&[2]));
+    world.receive(&first);
+    other.receive(&first);
+    other.receive(&second);
+    let tips = BTreeMap::from([(actor(2, 1), second.header.clone())]);
+    world.merge.state.join_clock(&other.merge.state.clock, &tips);
+    world.receive(&twin);
+    assert_eq!(world.merge.told.notices, [Notice::Fork { peer: peer(2), seq: 2 }]);
+    let mut without = World::trusting(&[2]);
+    without.receive(&first);
+    without.merge.state.join_clock(&other.merge.state.clock, &BTreeMap::new());
+    assert_eq!(
+        without.merge.state.tip(&actor(2, 1), &without.rows).unwrap(),
+        None,
+        "an old one is not that of the tip"
+    );
 }
 
 #[test]
@@ -199,6 +242,24 @@ fn a_full_waiting_room_drops_the_newest_and_goes_on() {
         world.receive(change);
     }
     assert_eq!(world.seq(2), 12);
+    world.check();
+}
+
+#[test]
+fn a_full_waiting_room_does_not_part_a_trusted_change_from_its_staged_past() {
+    let staged = next(2, None, &[], vec![put(1, &[])]);
+    let trusted = next(3, None, &[&staged], vec![put(2, &[])]);
+    let mut last = next(4, None, &[], vec![put(3, &[])]);
+    let mut world = World::trusting(&[3, 4]);
+    world.receive(&staged);
+    for n in 0..8 {
+        last = next(4, Some(&last), &[], vec![put(n, &[])]);
+        world.receive(&last);
+    }
+    assert_eq!((world.merge.pending.len(), world.merge.stage.len()), (8, 1), "no more fits, and nobody has the first");
+    world.receive(&trusted);
+    assert_eq!((world.seq(2), world.seq(3)), (1, 1), "or it would come again for ever");
+    assert_eq!((world.count("pending_dropped"), world.merge.pending.len()), (0, 8));
     world.check();
 }
 

@@ -148,7 +148,7 @@ impl Fetch {
 
     /// The stream to `peer` ended: what it owes is asked of others, and of it again later.
     pub fn ended(&mut self, peer: &PeerId, now: Now) {
-        self.drop_lender(peer);
+        self.lenders.remove(peer);
         if let Some(at) = self.offers.get_mut(peer) {
             *at = now.mono + AGAIN;
         }
@@ -239,7 +239,7 @@ impl Fetch {
             Lent::Frame { place, piece } => self.frame(peer, (place, &piece, hash), merge, (now, rows), sends),
             Lent::Later { millis } => {
                 self.close(&peer, sends);
-                self.drop_lender(&peer);
+                self.lenders.remove(&peer);
                 remember(&mut self.offers, peer, now.mono + u64::from(millis).clamp(LATER_MIN, IDLE));
                 Ok(())
             }
@@ -474,7 +474,7 @@ impl Fetch {
 
     fn forget(&mut self, peer: &PeerId, sends: &mut Vec<Sending>) {
         self.close(peer, sends);
-        self.drop_lender(peer);
+        self.lenders.remove(peer);
         self.offers.remove(peer);
         if self.heal.is_some_and(|heal| heal.peer == *peer) {
             self.heal = None;
@@ -492,8 +492,8 @@ impl Fetch {
             sends.push(Sending::Close { peer, talk: Talk::Snapshot });
         }
     }
-
-    fn drop_lender(&mut self, peer: &PeerId) {
-        self.lenders.remove(peer);
-    }
 }
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@ use crate::crdt::automerge::sync::check::{CHANGES_TOPIC, HEARTBEATS_TOPIC};
 use crate::crdt::automerge::tests::fixtures::{next, put};
 use crate::crdt::automerge::tests::sites::{Site, all, gossip, hello_to, sync};
 use crate::crdt::automerge::tests::testing::{CLUSTER, EPOCH, keypair, peer};
-use crate::crdt::{Input, Notice, Refused, Turn};
+use crate::crdt::{Input, Notice, Refused, Table, Turn};
 use crate::model::UnixMillis;
 
 #[test]
@@ -77,6 +77,12 @@ fn a_trusted_peer_with_our_clock_and_another_digest_twice_is_told_of_when_our_ro
     let survey = bad(&mut a, 101).survey.expect("our own rows are counted");
     assert_eq!(a.found(survey), [Notice::Divergence { peer: peer(2) }]);
     assert!(bad(&mut a, 102).survey.is_none(), "once an hour");
+    // It went before it lent its state; ours is known to be sound.
+    a.turn(vec![Input::PeerGone(peer(2))]);
+    a.mono += 120_000;
+    let sends = [103, 104].map(|count| bad(&mut a, count).sends).concat();
+    let is_open = |sending: &Sending| matches!(sending, Sending::Open { talk: Talk::Snapshot, .. });
+    assert!(sends.iter().any(is_open), "and what differs is healed within that hour");
 }
 
 #[test]
@@ -171,6 +177,19 @@ fn a_server_gets_our_rows_once() {
 }
 
 #[test]
+fn a_peer_that_starts_again_with_its_wall_clock_set_back_is_heard() {
+    let (mut a, mut b) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
+    a.turn(vec![Input::PeerSeen(peer(2))]);
+    (0..3).for_each(|_| drop(a.hear(HEARTBEATS_TOPIC, &b.heartbeat())));
+    let mut b = Site::on(2, Trust::Everyone, b.rows);
+    b.pin(1);
+    assert!(
+        hello_to(&a.hear(HEARTBEATS_TOPIC, &b.heartbeat()), 2).is_some(),
+        "or it is not heard for three heartbeats"
+    );
+}
+
+#[test]
 fn an_old_heartbeat_vouches_for_nothing() {
     let mut a = Site::new(1, Trust::Only([peer(3)].into()));
     let (mut b, mut c) = (Site::new(2, Trust::Everyone), Site::new(3, Trust::Everyone));
@@ -204,6 +223,30 @@ fn an_untrusted_server_passes_on_what_a_trusted_author_stands_on() {
     let hello = hello_to(&asker.hear(HEARTBEATS_TOPIC, &untrusted.heartbeat()), 2).unwrap();
     assert_eq!(sync(&mut asker, (2, &untrusted), &hello), 3, "not what was written after it");
     assert_eq!((asker.engine.summary().entries, asker.engine.summary().staged, first.len()), (3, 0, 1));
+}
+
+#[test]
+fn what_a_trusted_peer_sends_counts_though_its_heartbeat_has_no_room_to_name_it() {
+    let mut asker = Site::new(1, Trust::Only([peer(2)].into()));
+    let mut server = Site::new(2, Trust::Everyone);
+    for n in 10..30 {
+        server.hear(CHANGES_TOPIC, &next(n, None, &[], vec![put(n.into(), &[])]).bytes);
+    }
+    assert!(Heartbeat::decode(&server.heartbeat()).unwrap().heads.len() < 20);
+    assert_eq!(ask(&mut asker, &mut server), 20);
+    assert_eq!((asker.engine.summary().entries, asker.engine.summary().staged), (20, 0));
+}
+
+#[test]
+fn a_server_in_the_middle_of_a_join_serves_nothing() {
+    let (mut asker, mut server) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
+    server.pin(1);
+    server.rows.put(Table::Meta, b"join", &[]).unwrap();
+    assert_eq!(ask(&mut asker, &mut server), 0, "its clock is ahead of its keys");
+    server.rows.remove(Table::Meta, b"join").unwrap();
+    let ended = Input::Ended { peer: peer(2), talk: Talk::Sync, complete: false };
+    let hello = hello_to(&asker.turn(vec![ended, Input::PeerSeen(peer(2))]), 2).unwrap();
+    assert_eq!(sync(&mut asker, (2, &server), &hello), 1);
 }
 
 #[test]
@@ -247,6 +290,35 @@ fn a_clock_of_many_starts_goes_out_in_frames_that_fit() {
         }
     }
     assert_eq!([clock.group(peer(1)), clock.group(peer(2))], groups[..]);
+}
+
+/// Lets `asker`, which is peer 1, sync with peer 2; returns the number of changes that came.
+fn ask(asker: &mut Site, server: &mut Site) -> usize {
+    asker.turn(vec![Input::PeerSeen(peer(2))]);
+    let hello = hello_to(&asker.hear(HEARTBEATS_TOPIC, &server.heartbeat()), 2).unwrap();
+    sync(asker, (2, server), &hello)
+}
+
+#[test]
+fn a_sync_brings_the_proof_of_a_fork_to_who_saw_no_branch_of_it() {
+    let (mut asker, mut server) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
+    for n in [1, 2] {
+        server.hear(CHANGES_TOPIC, &next(3, None, &[], vec![put(n, &[])]).bytes);
+    }
+    assert_eq!((server.engine.summary().forks, ask(&mut asker, &mut server)), (1, 0), "no branch goes on");
+    assert_eq!(asker.engine.summary().forks, 1);
+    assert_eq!(asker.engine.summary().clock_hash, server.engine.summary().clock_hash);
+}
+
+#[test]
+fn a_sync_between_two_branches_of_one_length_proves_the_fork() {
+    let (mut asker, mut server) = (Site::new(1, Trust::Everyone), Site::new(2, Trust::Everyone));
+    for (site, n) in [(&mut asker, 1), (&mut server, 2)] {
+        site.hear(CHANGES_TOPIC, &next(3, None, &[], vec![put(n, &[])]).bytes);
+        assert_eq!(site.engine.summary().forks, 0);
+    }
+    ask(&mut asker, &mut server);
+    assert_eq!(asker.engine.summary().forks, 1, "the log of neither lacks anything, their signed tips differ");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use rand::{Rng, SeedableRng};
 
 use super::fixtures::{next, put};
 use super::testing::{CLUSTER, EPOCH, actor, cid, keypair, peer};
-use crate::crdt::automerge::formats::clock::{COUNTER_MAX, Hash};
+use crate::crdt::automerge::formats::change::ChangeOp;
+use crate::crdt::automerge::formats::clock::{COUNTER_MAX, Hash, NO_HASH};
 use crate::crdt::automerge::formats::envelope::{Header, Signed};
 use crate::crdt::automerge::formats::snapshot::manifest::{Core, FrameInfo, Manifest};
 use crate::crdt::automerge::inspect::audit;
@@ -216,7 +217,9 @@ fn history(rng: &mut SmallRng) -> [Replica; 3] {
 /// Three peers that all know of a fork, each of which saw one branch and what some others wrote on top of it.
 fn forked_history(rng: &mut SmallRng) -> [Replica; 3] {
     let first = next(9, None, &[], vec![put(0, &[])]);
-    let twins = [1, 2].map(|n| next(9, Some(&first), &[], vec![put(n, &[]), put(3, &[])]));
+    // Key 3 has two records of one id.
+    let record = |n: u32| ChangeOp { put: Some(n.to_le_bytes().to_vec()), ..put(3, &[]) };
+    let twins = [1, 2].map(|n| next(9, Some(&first), &[], vec![put(n, &[]), record(n)]));
     let mut all = [1, 2, 3].map(Replica::new);
     for replica in &mut all {
         replica.receive([first.clone()]);
@@ -276,6 +279,18 @@ fn the_laws_hold_for_states_with_a_fork_that_all_know() {
 }
 
 #[test]
+fn a_fork_that_one_side_alone_knows_holds_for_both_and_no_branch_is_lost() {
+    let rng = &mut SmallRng::seed_from_u64(0);
+    let [one, two] = [1, 2].map(|n| next(9, None, &[], vec![put(n, &[])]));
+    let [mut knows, mut other] = [1, 2].map(Replica::new);
+    knows.receive([one, two.clone()]);
+    other.receive([two]);
+    let mut joined = knows.joined(&mut other, rng);
+    assert_eq!(joined.seal().entries.len(), 2, "a clock says nothing of what is above a fork point");
+    assert_eq!(joined.seal(), other.joined(&mut knows, rng).seal());
+}
+
+#[test]
 fn a_join_by_keys_with_work_in_between_is_a_join_in_one_step() {
     for seed in 0..seeds(150) {
         let rng = &mut SmallRng::seed_from_u64(seed);
@@ -294,6 +309,7 @@ fn a_join_by_keys_with_work_in_between_is_a_join_in_one_step() {
             p.receive(changes.clone());
             whole.receive(changes);
             assert!(p.merge.state.joining.is_some());
+            assert_eq!(p.merge.state.digest_told(), NO_HASH, "nobody has the digest of half a join");
         });
         assert_eq!(p.seal(), whole.seal(), "seed {seed}");
     }
@@ -317,4 +333,27 @@ fn a_join_goes_on_after_a_crash_at_any_step() {
         });
         assert_eq!(p.seal(), whole.seal(), "seed {seed}");
     }
+}
+
+#[test]
+fn a_proof_that_comes_during_a_join_is_in_force_when_it_ends() {
+    let [one, two] = [1, 2].map(|n| next(9, None, &[], vec![put(n, &[]), put(n + 2, &[])]));
+    let prove = |replica: &mut Replica| {
+        let [one, two] = [&one, &two].map(|change| change.header.clone());
+        replica.merge.check_fork(one, two, &mut replica.rows).unwrap();
+    };
+    let [mut p, mut q] = [1, 2].map(Replica::new);
+    p.receive([one.clone()]);
+    q.receive([two.clone()]);
+    let theirs = q.snapshot(1);
+    let mut whole = p.copy();
+    whole.join(&theirs, 1_000, |_| ());
+    prove(&mut whole);
+    p.join(&theirs, 1, |p| {
+        prove(p);
+        *p = p.copy();
+    });
+    assert_eq!(p.merge.state.clock.forks().count(), 0, "all keys are judged alike");
+    p.merge.enforce_forks(&mut p.rows).unwrap();
+    assert_eq!(p.seal(), whole.seal());
 }

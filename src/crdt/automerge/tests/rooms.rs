@@ -107,6 +107,10 @@ fn only_headers_that_no_honest_author_signs_are_a_proof() {
     assert_eq!(proven(&second, &twin), Some(Fork { s: 1, m: 0 }));
     let second_twin = next(2, Some(&first), &[], vec![put(9, &[])]);
     assert_eq!(proven(&second_twin, &second), Some(Fork { s: 2, m: first.header.max_op }));
+    let on_twin = next(2, Some(&twin), &[], vec![put(9, &[])]);
+    for (a, b) in [(&on_twin, &second), (&second, &on_twin)] {
+        assert_eq!(proven(a, b), Some(Fork { s: 2, m: twin.header.max_op }), "the smaller of what they begin above");
+    }
     for (a, b) in [(&first, &first), (&first, &second), (&second, &third), (&twin, &third), (&first, &other)] {
         assert_eq!(proven(a, b), None);
     }

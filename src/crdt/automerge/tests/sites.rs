@@ -19,6 +19,11 @@ pub struct Site {
 
 impl Site {
     pub fn new(n: u8, trust: Trust) -> Self {
+        Self::on(n, trust, MapRows::default())
+    }
+
+    /// Starts on these rows, always at the same moment of its wall clock.
+    pub fn on(n: u8, trust: Trust, mut rows: MapRows) -> Self {
         let args = EngineArgs {
             keypair: keypair(n),
             epoch: EPOCH,
@@ -28,7 +33,6 @@ impl Site {
             started: UnixMillis(1),
             limits: Limits::default(),
         };
-        let mut rows = MapRows::default();
         let mut site = Self { engine: open(args, &mut rows).unwrap(), rows, mono: 0 };
         site.turn(vec![Input::Tick]);
         site
