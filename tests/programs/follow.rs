@@ -1,4 +1,7 @@
 //! `ipfs-cluster-follow` beside Go's.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 
 use crate::source::{nobody, serve};
@@ -41,20 +44,21 @@ fn init_writes_an_identity_and_a_source_once() {
 #[test]
 fn info_says_what_is_there() {
     let stage = Stage::new();
-    let template = |_: &str| {
+    let up = Arc::new(AtomicBool::new(true));
+    let is_up = Arc::clone(&up);
+    let (here, _) = serve(move |_| {
         let mut file = ipfs_cluster::config::File::defaults();
         file.set("cluster.secret", "ab".repeat(32));
-        Some(file.to_text())
-    };
-    let (here, server) = serve(2, template);
-    let kubo = serve(2, |path| (path == "/api/v0/id").then(|| json!({"ID": "x"}).to_string()));
+        is_up.load(Ordering::Relaxed).then(|| file.to_text())
+    });
+    let kubo = serve(|path| (path == "/api/v0/id").then(|| json!({"ID": "x"}).to_string()));
     let kubo_port = kubo.0.rsplit(':').next().unwrap().to_owned();
     let replace = [("127.0.0.1:34390", here.as_str()), ("tcp/34032", &format!("tcp/{kubo_port}"))];
     stage.replay(FOLLOW, "follow/init", &replace);
     stage.same(FOLLOW, "follow/info-offline", &replace);
     let bare = stage.replay(FOLLOW, "follow/bare", &replace).1;
     assert!(bare.stdout.starts_with("Information about follower peer for Cluster \"abc\":\n"), "{bare:?}");
-    server.join().unwrap();
+    up.store(false, Ordering::Relaxed);
     let answer = stage.replay(FOLLOW, "follow/info-template-down", &replace).1;
     assert_eq!(answer.code, 0);
     assert!(answer.stdout.contains("failed retrieving configuration source"), "{answer:?}");
@@ -64,12 +68,11 @@ fn info_says_what_is_there() {
 #[test]
 fn a_source_that_never_answered_is_only_told() {
     let stage = Stage::new();
-    let (gone, kubo) = (nobody(), serve(1, |_| Some("{}".into())));
+    let (gone, kubo) = (nobody(), serve(|_| Some("{}".into())));
     let kubo_port = format!("tcp/{}", kubo.0.rsplit(':').next().unwrap());
     let replace = [("127.0.0.1:34390", gone.as_str()), ("tcp/34032", kubo_port.as_str())];
     stage.replay(FOLLOW, "follow/init", &replace);
     stage.same(FOLLOW, "follow/info-template-down", &replace);
-    kubo.1.join().unwrap();
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod daemon;
 mod epoch;
 mod faults;
 mod follow;
+mod golden;
 mod recording;
 mod reload;
 mod service;

@@ -8,6 +8,8 @@ pub struct Recording {
     pub stdin: String,
     /// The words after the program's name.
     pub words: Vec<String>,
+    /// The signals that ended the program.
+    pub signals: Vec<String>,
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -16,8 +18,7 @@ pub struct Recording {
 impl Recording {
     /// Reads `tests/vectors/<path>.txt`.
     pub fn read(path: &str) -> Self {
-        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(format!("{path}.txt"));
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let text = content(path);
         let (head, rest) = text.split_once("--- stdout\n").expect("a recording has a stdout");
         let (stdout, rest) = rest.split_once("--- stderr").expect("a recording has a stderr");
         let stderr = rest.split("--- files").next().unwrap_or_default();
@@ -42,10 +43,25 @@ impl Recording {
             }
             "stdin-json" => self.stdin = serde_json::from_str(value).expect("stdin is recorded as JSON"),
             "command" => self.words = words().skip(1).collect(),
+            "signals" => self.signals = words().take_while(|word| word.starts_with("SIG")).collect(),
             "exit" => self.code = value.parse().expect("an exit code is a number"),
             _ => {}
         }
     }
+}
+
+/// The text of `tests/vectors/<path>.txt`.
+pub fn content(path: &str) -> String {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(format!("{path}.txt"));
+    std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
+}
+
+/// The recordings of a folder, in the order in which they were made.
+pub fn index(folder: &str) -> Vec<String> {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(folder).join("INDEX.md");
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let name = |line: &str| line.strip_prefix("- `")?.split_once(".txt`").map(|(name, _)| name.to_owned());
+    text.lines().filter_map(name).collect()
 }
 
 /// A recording says so when stdout ends without a line feed.
@@ -55,6 +71,8 @@ fn without_mark(stdout: &str) -> String {
 
 /// Log lines begin with a time; their places and times are each program's own.
 pub fn without_logs(stderr: &str) -> String {
-    let is_log = |line: &str| line.len() > 24 && line.as_bytes()[23] == b'Z' && line.as_bytes()[4] == b'-';
+    let is_log = |line: &str| {
+        line.len() > 27 && (line.as_bytes()[23] == b'Z' || line.as_bytes()[26] == b'Z') && line.as_bytes()[4] == b'-'
+    };
     stderr.split_inclusive('\n').filter(|line| !is_log(line)).collect()
 }

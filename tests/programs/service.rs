@@ -15,63 +15,6 @@ fn same(stage: &Stage, name: &str) {
     stage.same(SERVICE, &format!("service/{name}"), &[]);
 }
 
-/// The first column of the tables and the headings: commands and flags, without the words about them.
-fn skeleton(help: &str) -> Vec<String> {
-    let first = |line: &str| line.trim().split("  ").next().unwrap_or_default().trim().to_owned();
-    let is_kept = |line: &&str| line.starts_with("   -") || line.ends_with(':') || line.starts_with("Incorrect");
-    let mut in_about = false;
-    let mut kept = Vec::new();
-    for line in help.lines() {
-        if line.ends_with(':') && !line.starts_with(' ') {
-            in_about = line == "DESCRIPTION:";
-        }
-        if !in_about && is_kept(&line) {
-            kept.push(first(line));
-        }
-    }
-    kept
-}
-
-/// Commands and flags that Go's program does not have.
-const OUR_OWN: [&str; 4] = ["verify", "new-epoch", "--format value", "--resume"];
-
-#[test]
-fn help_has_gos_sections_commands_and_flags() {
-    let stage = Stage::new();
-    for name in [
-        "help",
-        "help-init",
-        "help-daemon",
-        "help-state",
-        "help-state-crdt",
-        "help-state-export",
-        "help-state-import",
-        "help-state-cleanup",
-        "help-version",
-        "help-daemon-by-command",
-        "group-state",
-        "no-command",
-        "unknown-command",
-        "unknown-flag",
-        "unknown-global-flag",
-    ] {
-        let (recording, answer) = stage.replay(SERVICE, &format!("service/{name}"), &[]);
-        assert_eq!(answer.code, recording.code, "{name}");
-        assert_eq!(answer.stderr, "", "{name}");
-        let mut ours = skeleton(&answer.stdout);
-        ours.retain(|line| !OUR_OWN.contains(&line.as_str()));
-        assert_eq!(ours, skeleton(&recording.stdout), "{name}");
-        // Flags keep their words too, which people search for.
-        for line in recording.stdout.lines().filter(|line| line.starts_with("   --")) {
-            assert!(answer.stdout.contains(line.trim_end()), "{name}: {line}");
-        }
-        // The line with this folder's path is as long as the path is.
-        let mut lines = answer.stdout.lines().filter(|line| !line.contains("<dir>"));
-        assert!(lines.all(|line| line.chars().count() <= 120), "{name}");
-    }
-    same(&stage, "unknown-sub");
-}
-
 #[test]
 fn init_makes_files_for_their_owner_alone() {
     let stage = Stage::new();
@@ -184,57 +127,6 @@ fn random_ports_are_all_different() {
 }
 
 #[test]
-fn a_locked_folder_is_refused() {
-    let stage = Stage::new();
-    let folder = stage.init("d1");
-    let lock = Lock::take(&folder).unwrap();
-    same(&stage, "daemon-lock");
-    same(&stage, "state-lock");
-    drop(lock);
-    std::fs::write(folder.join("cluster.lock"), "x").unwrap();
-    same(&stage, "daemon-nonempty-lock");
-}
-
-#[test]
-fn what_is_not_there_is_named() {
-    let stage = Stage::new();
-    same(&stage, "daemon-no-config");
-    same(&stage, "state-no-config");
-    stage.init("st");
-    for name in ["state-import-no", "state-import-missing", "state-cleanup-no"] {
-        same(&stage, name);
-    }
-}
-
-#[test]
-fn wrong_values_have_gos_texts() {
-    let many: [(&str, &str, &str, Value); 13] = [
-        ("daemon-secret-short", "d5", "cluster.secret", json!("abcd")),
-        ("daemon-secret-nothex", "d6", "cluster.secret", json!("zz".repeat(32))),
-        ("daemon-secret-odd", "d7", "cluster.secret", json!("abc")),
-        ("daemon-bad-duration", "d14", "cluster.monitor_ping_interval", json!("5")),
-        ("daemon-bad-maddr", "d15", "cluster.listen_multiaddress", json!("x")),
-        ("daemon-no-listen", "d16", "cluster.listen_multiaddress", json!([])),
-        ("daemon-bad-factors", "d17", "cluster.replication_factor_min", json!(5)),
-        ("daemon-bad-trusted", "d18", "consensus.crdt.trusted_peers", json!(["x"])),
-        ("daemon-bad-peer-address", "d19", "cluster.peer_addresses", json!(["x"])),
-        ("daemon-empty-credentials", "d20", "api.restapi.basic_auth_credentials", json!({})),
-        ("daemon-bad-header-bytes", "d21", "api.restapi.max_header_bytes", json!(10)),
-        ("daemon-bad-metric-type", "d29", "informer.disk.metric_type", json!("x")),
-        ("daemon-bad-kubo-maddr", "d30", "ipfs_connector.ipfshttp.node_multiaddress", json!("x")),
-    ];
-    let stage = Stage::new();
-    for (name, folder, key, value) in many {
-        stage.init_with(folder, key, value);
-        stage.at_least(SERVICE, &format!("service/{name}"), &[]);
-    }
-    stage.init_with("d13", "cluster.replication_factor_min", json!("x"));
-    stage.at_least(SERVICE, "service/daemon-wrong-type", &[]);
-    stage.init("d28");
-    stage.at_least(SERVICE, "service/daemon-env-bad", &[]);
-}
-
-#[test]
 fn sections_that_are_missing_are_told_apart() {
     let stage = Stage::new();
     stage.init_with("d23", "consensus", json!({}));
@@ -270,7 +162,7 @@ fn a_wrong_identity_is_told_in_gos_words() {
 #[test]
 fn sources_are_fetched_by_the_daemon_alone() {
     let stage = Stage::new();
-    let (here, server) = serve(2, |path| (path == "/chain.json").then(|| json!({"source": "http://x/"}).to_string()));
+    let (here, _) = serve(|path| (path == "/chain.json").then(|| json!({"source": "http://x/"}).to_string()));
     let gone = nobody();
     let replace = [("127.0.0.1:34290", here.as_str()), ("127.0.0.1:34291", gone.as_str())];
     for (folder, url) in [("src", "service.json"), ("s404", "none.json"), ("schain", "chain.json")] {
@@ -286,7 +178,6 @@ fn sources_are_fetched_by_the_daemon_alone() {
     for name in ["daemon-source-404", "daemon-source-chain", "daemon-source-down", "daemon-source-scheme"] {
         stage.at_least(SERVICE, &format!("service/{name}"), &replace);
     }
-    server.join().unwrap();
 }
 
 #[test]

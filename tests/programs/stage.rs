@@ -11,6 +11,8 @@ use crate::recording::{Recording, without_logs};
 /// A folder that is `<dir>` in recordings.
 pub struct Stage {
     dir: tempfile::TempDir,
+    /// Variables of every program that runs here.
+    pub env: Vec<(String, String)>,
 }
 
 /// What a program answered.
@@ -23,7 +25,7 @@ pub struct Answer {
 
 impl Stage {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("there is room for a folder") }
+        Self { dir: tempfile::tempdir().expect("there is room for a folder"), env: Vec::new() }
     }
 
     pub fn path(&self, below: &str) -> PathBuf {
@@ -56,7 +58,7 @@ impl Stage {
         };
         let mut command = Command::new(path);
         command.args(words).env_clear().env("HOME", self.path("home"));
-        command.envs(env.iter().map(|(name, value)| (name, value)));
+        command.envs(self.env.iter().chain(env).map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be run");
         // A program that asks nothing may have ended already.

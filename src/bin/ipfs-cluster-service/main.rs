@@ -51,7 +51,7 @@ fn dispatch(run: &Run) -> Result<(), Failure> {
         ["state", "verify"] => state::verify(&folder),
         ["state", "new-epoch"] => state::new_epoch(&folder, &run.values),
         ["state", "cleanup"] => state::cleanup(&folder, &run.values),
-        ["state", "crdt", _] => Err(state::no_dag()),
+        ["state", "crdt", _] => Err(state::no_dag(&folder)),
         _ => {
             println!("{}", env!("CARGO_PKG_VERSION"));
             Ok(())

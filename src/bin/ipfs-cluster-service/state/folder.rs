@@ -3,7 +3,7 @@ use std::io;
 use std::path::Path;
 
 use ipfs_cluster::cluster::offline;
-use ipfs_cluster::config::{Config, Environment, File, Identity, Lock, load};
+use ipfs_cluster::config::{Config, Environment, File, Identity, Lock, Notes, load, load_file};
 
 use crate::common::{Values, confirm};
 use crate::daemon::{loading, runtime};
@@ -38,11 +38,20 @@ pub fn cleanup(folder: &Path, values: &Values) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What `state crdt` says: those commands are about another engine's log.
-pub fn no_dag() -> Failure {
+/// Says why there is no graph of blocks to show or to mark: `state crdt` is about the merkle engine's.
+pub fn no_dag(folder: &Path) -> Failure {
+    let file = match runtime().map(|runtime| runtime.block_on(load_file(folder, &mut Notes::default()))) {
+        Ok(Ok(file)) => file,
+        Ok(Err(e)) => return loading(e),
+        Err(failure) => return failure,
+    };
+    if file.has("consensus.raft") {
+        return Failure::new("", "crdt subcommands can only be run on peers initialized with crdt consensus");
+    }
     Failure::new(
         "",
-        "crdt subcommands can only be run on peers with the merkle engine, which this version does not have",
+        "crdt subcommands can only be run on peers with the merkle engine, which this version does not have: \
+         \"state verify\" checks the pinset of this peer",
     )
 }
 
