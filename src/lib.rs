@@ -32,4 +32,5 @@ pub mod client;
 pub mod cluster;
 
 pub mod api;
+pub mod doctor;
 pub mod follow;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tree::{Place, Tree};
 
 /// Who is in which layer; a folder imports itself and lower layers.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("task", 0),
     ("fuzz", 0),
     ("model", 0),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("cluster", 5),
     ("client", 5),
     ("api", 6),
+    ("doctor", 6),
     ("follow", 6),
 ];
 

@@ -2,11 +2,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod daemon;
-
+mod doctor;
 mod epoch;
 mod faults;
 mod follow;
 mod golden;
+mod manager;
 mod recording;
 mod reload;
 mod service;

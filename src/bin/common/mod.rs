@@ -4,17 +4,15 @@ mod flag;
 mod help;
 mod parse;
 
+pub mod completions;
+
 mod logging;
 mod peer;
+pub mod probe;
 mod prompt;
 mod show;
 mod signals;
 
-pub use flag::*;
-pub use help::help;
 pub use logging::{Levels, start as start_logging};
-pub use parse::*;
-pub use peer::*;
-pub use prompt::*;
-pub use show::*;
 pub use signals::watch as watch_signals;
+pub use {flag::*, help::help, parse::*, peer::*, prompt::*, show::*};

@@ -1,8 +1,11 @@
 //! A peer from its configuration, until it is told to stop or ends by itself.
 mod reload;
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use ipfs_cluster::api::http::{self, Listener, Timeouts};
 use ipfs_cluster::api::{Credentials, rest};
@@ -67,7 +70,7 @@ pub async fn run_peer(
     let mut peer = cluster::start(cluster::Args { config, keypair, bootstrap }).await.map_err(PeerError::of_cluster)?;
     let mut api = restapi.map(|api| serve(peer.cluster(), &api, listeners));
     let reload = reload::spawn(peer.cluster(), reload);
-    notify_ready();
+    notify("READY=1");
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),
         error = peer.failed() => Err(PeerError::of_cluster(error)),
@@ -75,6 +78,7 @@ pub async fn run_peer(
     };
     let deadline = task::now() + STOP_MAX;
     tracing::info!("shutting down");
+    notify("STOPPING=1");
     drop(reload);
     // The API is the peer's user, so it goes first; whatever becomes of it, the peer closes its stores.
     let api = match api {
@@ -129,11 +133,15 @@ fn serve(cluster: Cluster, api: &HttpApiConfig, listeners: Vec<Listener>) -> Tas
     })
 }
 
-/// Tells a service manager that asked for it that the peer is ready.
-fn notify_ready() {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(b"READY=1", path));
+/// Tells a service manager that asked for it how the peer stands.
+fn notify(state: &str) {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else { return };
+    let address = match name.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        path => SocketAddr::from_pathname(OsStr::from_bytes(path)),
+    };
+    let sent = address.and_then(|to| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &to));
     if let Err(e) = sent {
-        tracing::warn!("the service manager could not be told that the peer is ready: {e}");
+        tracing::warn!("the service manager could not be told {state}: {e}");
     }
 }

@@ -1,5 +1,5 @@
 //! The commands, their flags and what the help says of them.
-use super::common::{Command, Flag};
+use super::common::{Command, Flag, completions};
 
 const ABOUT: &str = "
 Asks an IPFS Cluster peer over its REST API, and prints what it answers as text or as JSON.
@@ -39,8 +39,14 @@ pub fn program() -> Command {
                 .about("Prints the peer's version; -v prints this program's."),
         )
         .command(health())
+        .command(
+            Command::new("doctor", "Say what is wrong with the cluster, and what to do").arguments(" ").about(
+                "Asks a peer how it and the others are: API, IPFS daemons, clocks, disks, alerts.\nEnds with the exit code 1 when it found a fault.",
+            ),
+        )
         .command(snapshot())
         .command(ipfs())
+        .command(completions::command("ipfs-cluster-ctl"))
 }
 
 /// The path of every command, one a line, depth first.

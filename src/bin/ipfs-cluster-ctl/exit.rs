@@ -26,6 +26,9 @@ pub enum Failure {
     /// A command of the Go program that this version has not got.
     #[error("error : this version cannot do \"{0}\"")]
     Unavailable(String),
+    /// The doctor found a fault, which it has told.
+    #[error("a fault was found")]
+    Unwell,
 }
 
 impl Failure {
@@ -43,7 +46,8 @@ impl Failure {
             Self::Wait(WaitError::Api(_) | WaitError::Failed(_))
             | Self::Argument { .. }
             | Self::Output(_)
-            | Self::Unavailable(_) => 1,
+            | Self::Unavailable(_)
+            | Self::Unwell => 1,
         }
     }
 }

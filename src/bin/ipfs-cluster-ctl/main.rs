@@ -3,6 +3,7 @@
 mod common;
 
 mod commands;
+mod doctor;
 mod exit;
 mod globals;
 mod health;
@@ -27,6 +28,10 @@ const MANNERS: Manners = Manners { no_command: 0, misuse: 1, unknown_command: No
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let program = commands::program();
+    if words == ["man"] {
+        print!("{}", common::completions::manual(&program));
+        return ExitCode::SUCCESS;
+    }
     let parsed = parse(&program, &words);
     if let Parsed::UnknownCommand(word, _) = &parsed
         && word == "commands"
@@ -38,6 +43,9 @@ fn main() -> ExitCode {
         Ok(run) => run,
         Err(code) => return code.into(),
     };
+    if run.path == ["completions"] {
+        return completions(&program, &run);
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -46,6 +54,17 @@ fn main() -> ExitCode {
         }
     };
     runtime.block_on(perform(&run)).into()
+}
+
+fn completions(program: &common::Command, run: &Run) -> ExitCode {
+    let shell = run.arguments.first().map_or("", String::as_str);
+    let Some(script) = common::completions::script(program, shell) else {
+        let fault = format!("name a shell: {}", common::completions::SHELLS);
+        eprintln!("{}", Failure::argument("printing completions", &fault));
+        return ExitCode::FAILURE;
+    };
+    print!("{script}");
+    ExitCode::SUCCESS
 }
 
 /// Runs a command; returns the exit code.
@@ -80,6 +99,7 @@ async fn dispatch(run: &Run, globals: &Globals, output: &mut Output) -> Result<(
         ["health", "metrics"] => health::metrics(client, run, output).await,
         ["health", "alerts"] => health::alerts(client, output).await,
         ["health", "replication"] => output.show(&client.replication().await?),
+        ["doctor"] => doctor::run(client, &run.globals, output).await,
         ["snapshot", "save"] => snapshot::save(client, run).await,
         other => Err(Failure::Unavailable(other.join(" "))),
     }

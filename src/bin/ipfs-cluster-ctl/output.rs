@@ -71,6 +71,9 @@ impl Output {
     pub fn tell(&mut self, failure: &Failure) -> u8 {
         match failure {
             Failure::Api(error) => self.api_error(error),
+            Failure::Unwell => {
+                let _ = self.flush();
+            }
             // The reader left on purpose.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => (),
             Failure::Argument { .. } | Failure::Wait(_) | Failure::Output(_) | Failure::Unavailable(_) => {

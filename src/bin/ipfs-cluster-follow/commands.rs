@@ -51,6 +51,11 @@ pub fn program() -> Command {
         )
 }
 
+/// The program as shells complete it: its commands stand behind any name.
+pub fn completed() -> Command {
+    Command { commands: cluster("NAME").commands, ..program() }
+}
+
 fn default_folder() -> PathBuf {
     PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".ipfs-cluster-follow")
 }

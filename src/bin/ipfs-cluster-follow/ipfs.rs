@@ -1,16 +1,10 @@
 //! Whether an IPFS daemon answers, asked before there is a peer.
-use std::time::Duration;
-
 use ipfs_cluster::client::{Client, ClientArgs};
 use ipfs_cluster::config::{Endpoint, Environment, parse_multiaddr};
-use libp2p::multiaddr::Protocol;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
 
+use crate::common::probe;
 use crate::place::Place;
 
-/// The longest wait for a daemon's answer.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
 /// Kubo's RPC when nothing else is said.
 const DEFAULT: &str = "/ip4/127.0.0.1/tcp/5001";
 
@@ -24,37 +18,7 @@ pub fn endpoint() -> Endpoint {
 
 /// Whether a daemon answers there.
 pub async fn is_online(endpoint: &Endpoint) -> bool {
-    tokio::time::timeout(ANSWER_TIME_MAX, asked(endpoint)).await.is_ok_and(|answer| answer.unwrap_or(false))
-}
-
-async fn asked(endpoint: &Endpoint) -> std::io::Result<bool> {
-    match endpoint {
-        Endpoint::Unix(path) => ask(UnixStream::connect(path).await?).await,
-        Endpoint::Address(address) => {
-            let (mut host, mut port) = (String::new(), 0);
-            for part in address {
-                if let Protocol::Ip4(ip) = part {
-                    host = ip.to_string();
-                } else if let Protocol::Ip6(ip) = part {
-                    host = ip.to_string();
-                } else if let Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name) = part {
-                    host = name.into_owned();
-                } else if let Protocol::Tcp(number) = part {
-                    port = number;
-                }
-            }
-            ask(TcpStream::connect((host, port)).await?).await
-        }
-    }
-}
-
-/// One request, of whose answer only the status counts.
-async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> std::io::Result<bool> {
-    let request = "POST /api/v0/id HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).await?;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head).await?;
-    Ok(&head == b"HTTP/1.1 200")
+    probe::post(endpoint, "/api/v0/id").await.is_ok_and(|answer| answer.status == 200)
 }
 
 /// A client of a follower's own API: on its socket, or where the variable moved it.

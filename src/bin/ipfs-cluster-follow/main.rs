@@ -46,6 +46,19 @@ fn follow(top: &Run) -> u8 {
         print!("{}", top.help);
         return 0;
     }
+    // A follower may have any name.
+    let is_free = Place::find(&base, name).is_err();
+    if let ("completions", [shell]) = (name.as_str(), words)
+        && is_free
+        && let Some(script) = common::completions::script(&commands::completed(), shell)
+    {
+        print!("{script}");
+        return 0;
+    }
+    if name == "man" && words.is_empty() && is_free {
+        print!("{}", common::completions::manual(&commands::completed()));
+        return 0;
+    }
     let gateway = top.globals.text("gateway");
     let group = commands::cluster(name);
     let result = match common::parse(&group, words) {

@@ -1,7 +1,7 @@
 //! The commands with their flags and help.
 use std::path::PathBuf;
 
-use crate::common::{Command, Flag};
+use crate::common::{Command, Flag, completions};
 
 const ABOUT: &str = "\
 Runs a peer of an IPFS Cluster.
@@ -62,6 +62,9 @@ pins wait for it, and \"ipfs-cluster-ctl status\" says so.
 --bootstrap names peers to begin with, such as /ip4/192.0.2.2/tcp/9096/p2p/<peer ID>.
 They are trusted unless --no-trust is given. Peers remember each other, so that
 later starts need it no more.
+
+With --init a first start makes the configuration and the identity, with all
+CLUSTER_* variables in it: what a container needs, and no other step.
 
 SIGINT and SIGTERM stop the peer. What was accepted is on disk already. SIGHUP
 makes it read the trusted peers (\"trusted_peers\") anew: changes of those who
@@ -130,6 +133,12 @@ variable CLUSTER_CRDT_EPOCH says the epoch, raise it there first.
 $ ipfs-cluster-service state new-epoch            # on one peer
 $ ipfs-cluster-service state new-epoch --empty    # on all others";
 
+const DOCTOR: &str = "\
+Checks configuration, secret, identity, ports, addresses, clock, trust, engine,
+IPFS daemon, disk and template of this peer, whether it runs or not. Each thing
+that is wrong is named with what to do about it. It changes nothing, and ends
+with the exit code 1 when it found a fault; a warning is none.";
+
 const CLEANUP: &str = "\
 Removes the pinset and all that goes with it from this peer. Its next start
 is like its first: it may have to get everything from other peers.";
@@ -151,8 +160,10 @@ pub fn program() -> Command {
         .command(init())
         .command(daemon())
         .command(Command::new("id", "Prints the peer ID"))
+        .command(doctor())
         .command(state())
         .command(Command::new("version", "Prints the ipfs-cluster version"))
+        .command(completions::command("ipfs-cluster-service"))
 }
 
 fn default_folder() -> PathBuf {
@@ -180,9 +191,16 @@ fn daemon() -> Command {
             "join a cluster providing a comma-separated list of existing peers multiaddress(es)",
         ))
         .flag(Flag::switch("leave, x", "remove peer from cluster on exit. Overrides \"leave_on_shutdown\"").hidden())
+        .flag(Flag::switch("init", "run \"init\" first if there is no configuration"))
         .flag(Flag::switch("stats", "enable stats collection"))
         .flag(Flag::switch("tracing", "enable tracing collection"))
         .flag(Flag::switch("no-trust", "do not trust bootstrap peers (only for \"crdt\" consensus)"))
+}
+
+fn doctor() -> Command {
+    Command::new("doctor", "Says what is wrong with this peer, and what to do")
+        .about(DOCTOR)
+        .flag(Flag::text("encoding, enc", "output format [text, json]").default("text"))
 }
 
 fn state() -> Command {

@@ -16,6 +16,9 @@ use crate::exit::Failure;
 pub fn run(folder: &Path, values: &Values) -> Result<(), Failure> {
     tracing::info!("Initializing. For verbose output run with \"-l debug\". Please wait...");
     let bootstrap = bootstrap(values.text("bootstrap"))?;
+    if values.is_on("init") {
+        crate::init::run_unless_there(folder)?;
+    }
     let _lock = Lock::take(folder).or_else(|e| without_folder(folder, e))?;
     let runtime = runtime()?;
     runtime.block_on(async {

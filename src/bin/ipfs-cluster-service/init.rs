@@ -9,7 +9,7 @@ use ipfs_cluster::model::{Multiaddr, PeerId};
 use libp2p::multiaddr::Protocol;
 use zeroize::Zeroizing;
 
-use crate::common::{Run, Values, ask_hidden, confirm};
+use crate::common::{Parsed, Run, Values, ask_hidden, confirm, parse};
 use crate::exit::Failure;
 use crate::ports;
 
@@ -45,6 +45,27 @@ pub fn run(folder: &Path, run: &Run) -> Result<(), Failure> {
         peerstore(&folder.join(peerstore_name(&file)), &addresses)?;
     }
     Ok(())
+}
+
+/// Makes the files of a folder that has no configuration, from defaults and the environment.
+pub fn run_unless_there(folder: &Path) -> Result<(), Failure> {
+    match plain() {
+        Some(run_of) if !folder.join("service.json").exists() => run(folder, &run_of),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What `init` without any words means.
+fn plain() -> Option<Run> {
+    match parse(&crate::commands::program(), &["init".to_owned()]) {
+        Parsed::Run(run) => Some(run),
+        Parsed::Help(_)
+        | Parsed::Version(_)
+        | Parsed::NoCommand(_)
+        | Parsed::UnknownCommand(..)
+        | Parsed::NoTopic(_)
+        | Parsed::Misuse(_) => None,
+    }
 }
 
 fn check_choices(values: &Values) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ mod exit;
 mod ports;
 
 mod daemon;
+mod doctor;
 mod id;
 mod init;
 mod state;
@@ -23,9 +24,15 @@ use exit::Failure;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let code = match common::show(common::parse(&commands::program(), &words), exit::MANNERS) {
+    let program = commands::program();
+    if words == ["man"] {
+        print!("{}", common::completions::manual(&program));
+        return ExitCode::SUCCESS;
+    }
+    let code = match common::show(common::parse(&program, &words), exit::MANNERS) {
         Ok(run) => match dispatch(&run) {
-            Ok(()) => 0,
+            Ok(true) => 0,
+            Ok(false) => Failure::CODE,
             Err(failure) => {
                 eprintln!("{failure}");
                 Failure::CODE
@@ -36,7 +43,8 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn dispatch(run: &Run) -> Result<(), Failure> {
+/// Runs a command; returns whether all is well, which only the doctor may deny.
+fn dispatch(run: &Run) -> Result<bool, Failure> {
     let levels =
         if run.globals.is_on("debug") { Ok(Levels::debug()) } else { Levels::parse(run.globals.text("loglevel")) };
     common::start_logging(&levels.map_err(|e| Failure::new("reading log levels", e))?);
@@ -46,6 +54,8 @@ fn dispatch(run: &Run) -> Result<(), Failure> {
         ["init"] => init::run(&folder, run),
         ["daemon"] => daemon::run(&folder, &run.values),
         ["id"] => id::run(&folder),
+        ["completions"] => completions(run),
+        ["doctor"] => return doctor::run(&folder, &run.values),
         ["state", "export"] => state::export(&folder, &run.values),
         ["state", "import"] => state::import(&folder, run),
         ["state", "verify"] => state::verify(&folder),
@@ -57,4 +67,13 @@ fn dispatch(run: &Run) -> Result<(), Failure> {
             Ok(())
         }
     }
+    .map(|()| true)
+}
+
+fn completions(run: &Run) -> Result<(), Failure> {
+    let shell = run.arguments.first().map_or("", String::as_str);
+    let script = common::completions::script(&commands::program(), shell);
+    let unknown = || Failure::new("printing completions", format!("name a shell: {}", common::completions::SHELLS));
+    print!("{}", script.ok_or_else(unknown)?);
+    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::stage::Stage;
 const SERVICE: &str = "ipfs-cluster-service";
 
 /// Commands and flags that Go's program does not have.
-const OURS: [&str; 7] = ["id", "doctor", "completions", "verify", "new-epoch", "--format value", "--resume"];
+const OURS: [&str; 8] = ["id", "--init", "doctor", "completions", "verify", "new-epoch", "--format value", "--resume"];
 
 /// Ports of the recorded daemons: swarm, REST, proxy, pinning service, metrics; the source of configurations.
 const PORTS: [u16; 5] = [34201, 34202, 34203, 34204, 34205];
