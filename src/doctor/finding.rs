@@ -1,6 +1,11 @@
 //! What a check found.
 use serde::Serialize;
 
+/// The width of a terminal.
+const COLUMNS: usize = 80;
+/// Where the words of a finding begin.
+const INDENT: usize = 9;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,5 +74,41 @@ fn lines(finding: &Finding) -> String {
         Severity::Warning => "warning",
         Severity::Fault => "FAULT",
     };
-    format!("{severity:8} {}: {}\n         -> {}\n", finding.check, finding.what, finding.fix)
+    let what = wrapped(&format!("{severity:8} {}:", finding.check), &finding.what, INDENT);
+    what + &wrapped(&format!("{:INDENT$}->", ""), &finding.fix, INDENT + 3)
+}
+
+/// Words behind a beginning, on lines that fit a terminal; a word that is longer stays whole.
+fn wrapped(first: &str, text: &str, indent: usize) -> String {
+    let (mut wrapped, mut column) = (first.to_owned(), first.chars().count());
+    for word in text.split_whitespace() {
+        let width = word.chars().count();
+        if column + 1 + width > COLUMNS && column > indent {
+            wrapped.push('\n');
+            wrapped.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else {
+            wrapped.push(' ');
+            column += 1;
+        }
+        wrapped.push_str(word);
+        column += width;
+    }
+    wrapped + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fit_a_terminal_and_long_words_stay_whole() {
+        let word = "x".repeat(100);
+        let fix = format!("set {word} {}", "to something else that is better ".repeat(5));
+        let text = lines(&Finding::fault("clock", "this clock and that of another differ ".repeat(4), fix.clone()));
+        assert!(text.lines().all(|line| line.chars().count() <= COLUMNS || line.trim() == word), "{text}");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert!(words(&text).ends_with(&words(&fix)), "{text}");
+        assert!(text.starts_with("FAULT    clock: this clock"), "{text}");
+    }
 }

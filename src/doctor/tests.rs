@@ -34,10 +34,15 @@ fn peer(changes: &[(&str, Value)]) -> Facts {
     }
 }
 
+/// The text, whose lines may end anywhere.
+fn joined(report: &Report) -> String {
+    report.text().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// What a peer with a fault is told: the checks, and all the words.
 fn told(facts: &Facts) -> (Vec<&'static str>, bool, String) {
     let report = examine(facts);
-    (report.findings.iter().map(|finding| finding.check).collect(), report.ok, report.text())
+    (report.findings.iter().map(|finding| finding.check).collect(), report.ok, joined(&report))
 }
 
 /// Asserts that one check finds a fault, whose text has the words: the thing, and what to do.
@@ -213,7 +218,7 @@ fn api() -> ApiFacts {
 #[track_caller]
 fn api_fault(facts: &ApiFacts, check: &str, words: &[&str]) {
     let report = examine_api(facts);
-    let text = report.text();
+    let text = joined(&report);
     assert!(!report.ok && report.findings.iter().all(|finding| finding.check == check), "{text}");
     assert!(words.iter().all(|word| text.contains(word)), "{text}");
 }

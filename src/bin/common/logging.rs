@@ -15,8 +15,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Where a line comes from, and what operators call that.
+/// Where a line comes from, and what operators call that; a part of a part comes before it.
 const FACILITIES: &[(&str, &str)] = &[
+    ("ipfs_cluster::cluster::peers::informers", "diskinfo"),
+    ("ipfs_cluster::monitor::allocate", "allocator"),
+    ("ipfs_cluster::swarm::book", "pstoremgr"),
+    ("ipfs_cluster::tracker::core", "optracker"),
     ("ipfs_cluster::cluster", "cluster"),
     ("ipfs_cluster::swarm", "swarm"),
     ("ipfs_cluster::api", "restapi"),
@@ -83,7 +87,9 @@ fn level(name: &str) -> Option<LevelFilter> {
 
 /// Sends log lines to stderr from now on; a second call changes nothing.
 pub fn start(levels: &Levels) {
-    let is_plain = std::env::var("IPFS_LOGGING_FMT").is_ok_and(|format| format == "nocolor")
+    let is_named = |name| std::env::var(name).is_ok_and(|format| format == "nocolor");
+    let is_plain = is_named("IPFS_LOGGING_FMT")
+        || is_named("GOLOG_LOG_FMT")
         || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_coloured = std::io::stderr().is_terminal() && !is_plain;
     let lines = tracing_subscriber::fmt::layer()
@@ -177,7 +183,10 @@ mod tests {
         let targets = levels.targets();
         assert!(!targets.would_enable("ipfs_cluster::cluster", &Level::INFO));
         assert!(targets.would_enable("ipfs_cluster::cluster", &Level::WARN));
-        assert!(targets.would_enable("ipfs_cluster::tracker::core", &Level::DEBUG));
+        assert!(targets.would_enable("ipfs_cluster::tracker::actor", &Level::DEBUG));
+        let allocator = Levels::parse("error,allocator:debug").unwrap().targets();
+        assert!(allocator.would_enable("ipfs_cluster::monitor::allocate", &Level::DEBUG));
+        assert!(!allocator.would_enable("ipfs_cluster::monitor::checker", &Level::WARN));
         assert!(targets.would_enable("libp2p_gossipsub", &Level::INFO));
         assert!(!targets.would_enable("ipfs_cluster::crdt", &Level::INFO));
         assert!(!Levels::parse("debug").unwrap().targets().would_enable("hyper", &Level::WARN));
