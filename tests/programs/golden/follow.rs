@@ -43,6 +43,8 @@ fn followers_are_as_recorded() {
                 "info-running" => {
                     let mut process = scene.start("run");
                     until(&mut process, "IPFS Cluster is READY").expect("a follower starts");
+                    let (_, info) = scene.stage.replay(FOLLOW, "follow/info-running", &[]);
+                    assert!(info.stdout.ends_with("\nPins: 0\nSync: in sync with all that it hears\n"), "{info:?}");
                     running = Some(process);
                 }
                 "run-template-down" => {
