@@ -1,13 +1,16 @@
-//! Basic authentication.
+//! Who may call: basic authentication and tokens.
 use std::collections::BTreeMap;
 use std::fmt;
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::error::ApiError;
+use super::token::{Signer, Token};
+use crate::task;
 
 const BEARER: &str = "Bearer realm=\"Restricted IPFS Cluster API\"";
 const BASIC: &str = "Basic realm=\"Restricted IPFS Cluster API\"";
@@ -15,22 +18,71 @@ const BAD_TOKEN: &str = "Bearer realm=\"Restricted IPFS Cluster API\", error=\"i
 
 /// The users and passwords that an API admits; shows none of them.
 #[derive(Clone, Default)]
-pub struct Credentials(Vec<blake3::Hash>);
+pub struct Credentials(Vec<User>);
+
+/// One of them: what a password is compared with, and what signs tokens.
+#[derive(Clone)]
+struct User {
+    name: String,
+    fingerprint: blake3::Hash,
+    signer: Signer,
+}
 
 impl Credentials {
     /// Admits these users; one with an empty name or password can never log in.
     #[must_use]
     pub fn new(users: &BTreeMap<String, String>) -> Self {
         let usable = users.iter().filter(|(user, password)| !user.is_empty() && !password.is_empty());
-        Self(usable.map(|(user, password)| fingerprint(user, password)).collect())
+        let user = |(name, password): (&String, &String)| User {
+            name: name.clone(),
+            fingerprint: fingerprint(name, password),
+            signer: Signer::new(password),
+        };
+        Self(usable.map(user).collect())
+    }
+
+    /// Says who asks; `None` where anybody may.
+    ///
+    /// # Errors
+    /// What is answered to one who is not admitted.
+    pub(super) fn admit(&self, request: &Parts) -> Result<Option<Admitted>, Refusal> {
+        let is_open =
+            request.method == Method::OPTIONS || (request.method == Method::GET && request.uri.path() == "/health");
+        if is_open {
+            return Ok(None);
+        }
+        let admitted = |user: &User| Some(Admitted { token: user.signer.token(&user.name) });
+        match given(&request.headers) {
+            Given::Basic(user, password) => match self.with_password(&user, &password) {
+                Some(user) => Ok(admitted(user)),
+                None => Err(Refusal("unauthorized: access denied", &[BASIC])),
+            },
+            Given::Token(token) => match self.with_token(&token) {
+                Some(user) => Ok(admitted(user)),
+                None => Err(Refusal("unauthorized: invalid token", &[BAD_TOKEN])),
+            },
+            Given::Nothing => Err(Refusal("unauthorized: no auth provided", &[BEARER, BASIC])),
+        }
     }
 
     /// Compares with all of them, whichever matches, in a time that says nothing about them.
-    fn admits(&self, user: &str, password: &str) -> bool {
+    fn with_password(&self, user: &str, password: &str) -> Option<&User> {
         let given = fingerprint(user, password);
         // Comparing hashes takes the same time wherever they differ.
-        self.0.iter().filter(|known| **known == given).count() > 0
+        self.0.iter().filter(|known| known.fingerprint == given).fold(None, |_, user| Some(user))
     }
+
+    fn with_token(&self, token: &str) -> Option<&User> {
+        let token = Token::read(token, task::wall())?;
+        self.0.iter().find(|user| user.name == token.issuer).filter(|user| user.signer.signed(&token))
+    }
+}
+
+/// Who was admitted: goes with the request to its handler.
+#[derive(Clone)]
+pub(super) struct Admitted {
+    /// Lets its user in from now on.
+    pub(super) token: String,
 }
 
 impl fmt::Debug for Credentials {
@@ -45,32 +97,24 @@ fn fingerprint(user: &str, password: &str) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Says why a request is not admitted; `None` when it is.
-pub(super) fn refusal(credentials: &Credentials, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response> {
-    let is_open = *method == Method::OPTIONS || (*method == Method::GET && path == "/health");
-    if is_open {
-        return None;
-    }
-    match given(headers) {
-        Given::Basic(user, password) if credentials.admits(&user, &password) => None,
-        Given::Basic(..) => Some(unauthorized("unauthorized: access denied", &[BASIC])),
-        Given::Token => Some(unauthorized("unauthorized: invalid token", &[BAD_TOKEN])),
-        Given::Nothing => Some(unauthorized("unauthorized: no auth provided", &[BEARER, BASIC])),
-    }
-}
+/// Why somebody is not admitted, and how to log in.
+pub(super) struct Refusal(&'static str, &'static [&'static str]);
 
-fn unauthorized(message: &str, challenges: &[&'static str]) -> Response {
-    let mut response = ApiError { status: StatusCode::UNAUTHORIZED, message: message.into() }.into_response();
-    for challenge in challenges {
-        response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self(message, challenges) = self;
+        let mut response = ApiError { status: StatusCode::UNAUTHORIZED, message: message.into() }.into_response();
+        for challenge in challenges {
+            response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
     }
-    response
 }
 
 enum Given {
     Nothing,
     Basic(String, String),
-    Token,
+    Token(String),
 }
 
 fn given(headers: &HeaderMap) -> Given {
@@ -78,7 +122,7 @@ fn given(headers: &HeaderMap) -> Given {
     let Some((scheme, rest)) = value.split_once(' ') else { return Given::Nothing };
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
-        return Given::Token;
+        return Given::Token(rest.into());
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return Given::Nothing;
@@ -96,11 +140,12 @@ mod tests {
 
     fn ask(method: &Method, path: &str, authorization: Option<&str>) -> Option<(u16, Vec<String>)> {
         let users = BTreeMap::from([("testuser".into(), "testpass".into()), ("empty".into(), String::new())]);
-        let mut headers = HeaderMap::new();
+        let mut request = axum::http::Request::builder().method(method).uri(path);
         if let Some(value) = authorization {
-            headers.insert(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            request = request.header(header::AUTHORIZATION, value);
         }
-        let response = refusal(&Credentials::new(&users), method, path, &headers)?;
+        let parts = request.body(()).unwrap().into_parts().0;
+        let response = Credentials::new(&users).admit(&parts).err()?.into_response();
         let challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
         Some((response.status().as_u16(), challenges.map(|v| v.to_str().unwrap().to_owned()).collect()))
     }

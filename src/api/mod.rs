@@ -2,10 +2,13 @@
 pub mod http;
 
 mod auth;
+mod cors;
 mod error;
 mod router;
 mod stream;
+mod token;
 
 pub mod rest;
 
 pub use auth::Credentials;
+pub use cors::Cors;

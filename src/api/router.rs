@@ -7,7 +7,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 
-use super::auth::{self, Credentials};
+use super::auth::Credentials;
+use super::cors::Cors;
+use super::error::ApiError;
 
 /// What an API adds to its routes.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +18,8 @@ pub(super) struct Pipeline {
     pub(super) headers: HeaderMap,
     /// Who is admitted; `None` is everybody.
     pub(super) credentials: Option<Credentials>,
+    /// What scripts of other origins may do.
+    pub(super) cors: Cors,
 }
 
 /// Reads configured headers; a name or value that HTTP forbids is left out with a warning.
@@ -33,26 +37,50 @@ pub(super) fn header_map<'a>(headers: impl IntoIterator<Item = (&'a String, &'a 
     map
 }
 
-/// Authentication, clean paths, then the route; and the headers of the answer.
+/// Authentication, CORS, clean paths, then the route; and the headers of the answer.
 pub(super) async fn pass(State(pipeline): State<Arc<Pipeline>>, request: Request, next: Next) -> Response {
-    let refusal = pipeline
-        .credentials
-        .as_ref()
-        .and_then(|credentials| auth::refusal(credentials, request.method(), request.uri().path(), request.headers()));
-    if let Some(mut refusal) = refusal {
-        add_headers(&mut refusal, &pipeline.headers);
-        return refusal;
+    let (mut parts, body) = request.into_parts();
+    if let Some(credentials) = &pipeline.credentials {
+        match credentials.admit(&parts) {
+            Ok(Some(user)) => drop(parts.extensions.insert(user)),
+            Ok(None) => (),
+            Err(refusal) => {
+                let mut refusal = refusal.into_response();
+                add_headers(&mut refusal, &pipeline.headers);
+                return refusal;
+            }
+        }
     }
-    let mut response = match redirection(request.method(), request.uri()) {
+    if let Some(answer) = pipeline.cors.preflight(&parts) {
+        return answer;
+    }
+    let cors = pipeline.cors.answer(&parts.method, &parts.headers);
+    // Redirecting the root to the path without its slash would lead to the root again, for ever.
+    let mut response = match redirection(&parts.method, &parts.uri) {
         Some(redirection) => redirection,
-        None => next.run(request).await,
+        None => next.run(Request::from_parts(parts, body)).await,
     };
-    response.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
     let is_bare = matches!(response.status().as_u16(), 301 | 307 | 405);
+    // Go's router does not say which methods a path has.
+    response.headers_mut().remove(header::ALLOW);
     if !is_bare {
         add_headers(&mut response, &pipeline.headers);
     }
+    add_headers(&mut response, &cors);
     response
+}
+
+/// A path that is known, with a method that is not its own: answered as Go's router does, whose table decides by its order.
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Response {
+    let path = uri.path();
+    let is_late = ["/ipfs/", "/health", "/monitor", "/token"].iter().any(|start| path.starts_with(start));
+    let has_later = match method {
+        Method::GET => true,
+        Method::POST => path != "/health",
+        Method::DELETE => !is_late,
+        _ => false,
+    };
+    if has_later { ApiError::no_route().into_response() } else { StatusCode::METHOD_NOT_ALLOWED.into_response() }
 }
 
 fn add_headers(response: &mut Response, headers: &HeaderMap) {

@@ -11,7 +11,8 @@ use super::error::Error;
 use super::request::Client;
 use crate::model::{Cid, PeerId, PinOptions};
 use crate::wire::rest::{
-    Alert, ContentPath, GlobalPinInfo, Metric, PeerInfo, Pin, ReplicationHealth, Version, options_to_query,
+    Alert, Bandwidth, ConnectGraph, ContentPath, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, ReplicationHealth,
+    Version, options_to_query,
 };
 
 /// What paths have to escape besides controls; slashes stay.
@@ -58,6 +59,30 @@ impl Client {
     /// [`Error`].
     pub async fn health(&self) -> Result<(), Error> {
         self.send(Method::GET, "/health").await.map(drop)
+    }
+
+    /// Who is connected with whom.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn graph(&self) -> Result<ConnectGraph, Error> {
+        self.call(Method::GET, "/health/graph").await
+    }
+
+    /// Bytes between peers by protocol; `None` when the peer counts none.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn bandwidth(&self) -> Result<Option<Bandwidth>, Error> {
+        self.call(Method::GET, "/health/bandwidth").await
+    }
+
+    /// Lets the daemons collect what nobody has pinned; with `local` that of the peer that is asked.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn gc(&self, local: bool) -> Result<GlobalRepoGc, Error> {
+        self.call(Method::POST, &format!("/ipfs/gc?local={local}")).await
     }
 
     /// All members, as they answer.

@@ -1,4 +1,6 @@
 //! What all front ends call.
+mod health;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 

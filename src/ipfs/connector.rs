@@ -4,7 +4,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-use crate::model::{Cid, IpfsInfo, MaxDepth, Multiaddr, PeerId};
+use crate::model::{Cid, GcKey, IpfsInfo, MaxDepth, Multiaddr, PeerId};
 
 /// What to make IPFS hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +124,9 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Makes it connect to another node.
     fn connect(&self, address: Multiaddr) -> BoxFuture<'static, Result<(), IpfsError>>;
+
+    /// Lets go of every block that no pin needs; what it says of each, as it says it.
+    fn gc(&self) -> BoxFuture<'static, Result<Vec<GcKey>, IpfsError>>;
 
     /// The CID that a path leads to.
     fn resolve(&self, path: String) -> BoxFuture<'static, Result<Cid, IpfsError>>;

@@ -7,7 +7,7 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::connector::{Connector, Held, IpfsError, PinRequest, Progress, RepoStat};
-use crate::model::{Cid, IpfsInfo, MaxDepth, Multiaddr, PeerId};
+use crate::model::{Cid, GcKey, IpfsInfo, MaxDepth, Multiaddr, PeerId};
 
 /// The CID number `n`.
 pub fn cid(n: u64) -> Cid {
@@ -244,6 +244,12 @@ impl Connector for Fake {
 
     fn connect(&self, address: Multiaddr) -> BoxFuture<'static, Result<(), IpfsError>> {
         async move { Err(IpfsError::Refused(format!("connect {address} failure"))) }.boxed()
+    }
+
+    fn gc(&self) -> BoxFuture<'static, Result<Vec<GcKey>, IpfsError>> {
+        let answer =
+            self.check("repo/gc?stream-errors=true").map(|()| vec![GcKey { cid: Some(cid(0)), error: String::new() }]);
+        async { answer }.boxed()
     }
 
     fn resolve(&self, path: String) -> BoxFuture<'static, Result<Cid, IpfsError>> {

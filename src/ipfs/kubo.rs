@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::connector::{Connector, Held, IpfsError, PinRequest, Progress, RepoStat};
 use super::dial::{Node, NodeAddressError};
 use super::rpc::{Answer, Rpc};
-use crate::model::{Cid, IpfsInfo, MaxDepth, Multiaddr, PeerId};
+use crate::model::{Cid, GcKey, IpfsInfo, MaxDepth, Multiaddr, PeerId};
 use crate::task;
 use crate::wire::kubo as wire;
 
@@ -18,6 +18,8 @@ use crate::wire::kubo as wire;
 const ORIGINS_MAX: usize = 10;
 /// Connections to origins made at one time, by all pins together: a pin goes on without them.
 const CONNECTS_MAX: usize = 16;
+/// Collected blocks that are told one by one; the rest is a number.
+const GC_KEYS_MAX: usize = 200_000;
 /// Bytes of a name that Kubo takes; a longer one would fail the pin, so it is left out.
 const NAME_MAX: usize = 255;
 
@@ -236,6 +238,16 @@ impl Connector for Kubo {
         .boxed()
     }
 
+    fn gc(&self) -> BoxFuture<'static, Result<Vec<GcKey>, IpfsError>> {
+        let kubo = self.clone();
+        async move {
+            // Between two blocks it is silent for as long as it looks for what is pinned: as a pin's own silence.
+            let silence = kubo.args.request_timeout.max(kubo.args.unpin_timeout);
+            collected(kubo.rpc.post("repo/gc?stream-errors=true", silence).await?).await
+        }
+        .boxed()
+    }
+
     fn resolve(&self, path: String) -> BoxFuture<'static, Result<Cid, IpfsError>> {
         let kubo = self.clone();
         async move {
@@ -250,6 +262,32 @@ impl Connector for Kubo {
         }
         .boxed()
     }
+}
+
+/// Reads what was collected; an error at the end is told by the lines before it, unless there were none.
+async fn collected(mut answer: Answer) -> Result<Vec<GcKey>, IpfsError> {
+    let (mut keys, mut more) = (Vec::new(), 0_u64);
+    loop {
+        match answer.object::<wire::Collected>().await {
+            Ok(Some(line)) if keys.len() < GC_KEYS_MAX => keys.push(gc_key(line)?),
+            Ok(Some(_)) => more += 1,
+            Err(IpfsError::Refused(text)) if keys.iter().all(|key| key.error.is_empty()) => {
+                keys.push(GcKey { cid: None, error: text });
+            }
+            Ok(None) | Err(IpfsError::Refused(_)) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    if more > 0 {
+        keys.push(GcKey { cid: None, error: format!("{more} more blocks were collected") });
+    }
+    Ok(keys)
+}
+
+fn gc_key(line: wire::Collected) -> Result<GcKey, IpfsError> {
+    let cid = line.key.map(|link| link.cid.parse().map_err(|_| link.cid)).transpose();
+    let cid = cid.map_err(|text| IpfsError::Garbled(format!("repo/gc names {text:?}, which is no CID")))?;
+    Ok(GcKey { cid, error: line.error })
 }
 
 /// The CID of a path that is nothing else and cannot change.

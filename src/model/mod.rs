@@ -1,4 +1,5 @@
 //! The nouns: pure data, no IO.
+mod health;
 mod metric;
 mod peer;
 mod pin;
@@ -6,6 +7,7 @@ mod replication;
 mod status;
 mod time;
 
+pub use health::{ConnectGraph, GcKey, RepoGc};
 pub use metric::{Alert, Metric};
 pub use peer::{IpfsInfo, Multiaddr, PeerId, PeerInfo, Trust};
 pub use pin::{Cid, MaxDepth, Pin, PinMode, PinOptions, PinType, PinTypes};

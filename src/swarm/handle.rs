@@ -63,6 +63,9 @@ pub enum OpenError {
     /// The peer does not speak the protocol.
     #[error("failed to negotiate protocol: protocols not supported: [{0}]")]
     Unsupported(StreamProtocol),
+    /// The peer is not connected, and no address of it was ever heard of.
+    #[error("routing: not found")]
+    Unknown,
     /// The peer is not connected and cannot be dialled.
     #[error("failed to dial: {0}")]
     Unreached(String),
@@ -152,6 +155,9 @@ impl Swarm {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(libp2p_stream::OpenStreamError::UnsupportedProtocol(p))) => Err(OpenError::Unsupported(p)),
             Ok(Err(libp2p_stream::OpenStreamError::Io(error))) if error.kind() == std::io::ErrorKind::NotConnected => {
+                if self.known_addresses(&peer).is_empty() {
+                    return Err(OpenError::Unknown);
+                }
                 Err(OpenError::Unreached(innermost(&error.to_string())))
             }
             Ok(Err(libp2p_stream::OpenStreamError::Io(error))) => Err(OpenError::Io(error)),

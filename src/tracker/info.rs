@@ -32,7 +32,8 @@ impl Shown {
         let status = self.status(pin, row);
         let row = row.filter(|row| row.status == status);
         let created = pin.and_then(|pin| pin.timestamp);
-        let settled = matches!(status, Status::Pinned | Status::UnexpectedlyUnpinned);
+        let settled =
+            matches!(status, Status::Pinned | Status::UnexpectedlyUnpinned | Status::Remote | Status::Sharded);
         let timestamp = if settled { created } else { row.map(|row| row.since) };
         let (ipfs_peer_id, ipfs_peer_addresses) = match daemon {
             Daemon::Up(info) => (info.id, info.reachable().cloned().collect()),

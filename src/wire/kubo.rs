@@ -81,6 +81,26 @@ pub struct SwarmPeer {
     pub peer: String,
 }
 
+/// One line of `repo/gc?stream-errors=true`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Collected {
+    /// The block; null beside an error.
+    #[serde(default)]
+    pub key: Option<Link>,
+    /// Why a block stays.
+    #[serde(default)]
+    pub error: String,
+}
+
+/// A CID in a JSON object.
+#[derive(Debug, Deserialize)]
+pub struct Link {
+    /// The CID.
+    #[serde(rename = "/")]
+    pub cid: String,
+}
+
 /// The answer of `resolve`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -7,7 +7,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::Notify;
 
 use super::lib::ipfs::{Connector, Held, IpfsError, PinRequest, Progress, RepoStat};
-use super::lib::model::{Cid, IpfsInfo, Multiaddr, PeerId};
+use super::lib::model::{Cid, GcKey, IpfsInfo, Multiaddr, PeerId};
 
 /// The daemon; clones are one.
 #[derive(Clone, Default)]
@@ -78,6 +78,10 @@ impl Connector for Daemon {
 
     fn connect(&self, _address: Multiaddr) -> BoxFuture<'static, Result<(), IpfsError>> {
         async { Ok(()) }.boxed()
+    }
+
+    fn gc(&self) -> BoxFuture<'static, Result<Vec<GcKey>, IpfsError>> {
+        async { Ok(Vec::new()) }.boxed()
     }
 
     fn resolve(&self, _path: String) -> BoxFuture<'static, Result<Cid, IpfsError>> {

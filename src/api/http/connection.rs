@@ -1,4 +1,4 @@
-//! One connection: what it is busy with, its socket, and the bodies that go out on it.
+//! One connection: what it is busy with, and its socket.
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use axum::http::HeaderMap;
-use bytes::{Buf, Bytes, BytesMut};
-use http_body::{Body, Frame, SizeHint};
+use axum::http::{HeaderMap, HeaderValue};
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::trailers::{Event, Framer};
@@ -32,6 +31,8 @@ struct Inner {
 struct Reply {
     is_head: bool,
     trailers: Option<HeaderMap>,
+    /// Trailers that an answer without a body speaks of all the same, which hyper leaves out.
+    announced: Option<HeaderValue>,
 }
 
 /// What a connection is busy with.
@@ -61,7 +62,7 @@ impl Shared {
     pub(super) fn begin(&self, is_head: bool) -> u64 {
         let mut inner = self.lock();
         inner.enter(Phase::Answer);
-        inner.replies.push_back(Reply { is_head, trailers: None });
+        inner.replies.push_back(Reply { is_head, trailers: None, announced: None });
         inner.first + inner.replies.len() as u64 - 1
     }
 
@@ -86,12 +87,21 @@ impl Shared {
         self.lock().replies.front().map(|reply| reply.is_head)
     }
 
-    fn leave_trailers(&self, number: u64, trailers: HeaderMap) {
-        let mut inner = self.lock();
-        let at = number.checked_sub(inner.first).and_then(|at| usize::try_from(at).ok());
-        if let Some(reply) = at.and_then(|at| inner.replies.get_mut(at)) {
+    pub(super) fn leave_trailers(&self, number: u64, trailers: HeaderMap) {
+        if let Some(reply) = self.lock().reply(number) {
             reply.trailers = Some(trailers);
         }
+    }
+
+    /// Notes that the head of a reply has to speak of trailers.
+    pub(super) fn announce(&self, number: u64, trailers: HeaderValue) {
+        if let Some(reply) = self.lock().reply(number) {
+            reply.announced = Some(trailers);
+        }
+    }
+
+    fn take_announced(&self) -> Option<HeaderValue> {
+        self.lock().replies.front_mut().and_then(|reply| reply.announced.take())
     }
 
     fn take_trailers(&self) -> Option<HeaderMap> {
@@ -104,6 +114,11 @@ impl Shared {
 }
 
 impl Inner {
+    fn reply(&mut self, number: u64) -> Option<&mut Reply> {
+        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok())?;
+        self.replies.get_mut(at)
+    }
+
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.since = task::now();
@@ -137,14 +152,35 @@ impl<S: AsyncWrite + Unpin> Io<S> {
     }
 
     fn take_in(&mut self, mut bytes: &[u8]) {
+        if self.framer.is_at_head()
+            && self.shared.is_bodiless().is_none()
+            && let Some(refusal) = refusal(bytes)
+        {
+            self.out.extend_from_slice(refusal.as_bytes());
+            return;
+        }
         while !bytes.is_empty() {
             let (taken, event) = self.framer.step(bytes, || self.shared.is_bodiless());
             self.out.extend_from_slice(&bytes[..taken]);
             bytes = &bytes[taken..];
             match event {
                 Some(Event::Trailers) => self.add_trailers(),
-                Some(Event::Ended) => self.shared.ended(),
+                Some(Event::Ended) => {
+                    self.add_announcement();
+                    self.shared.ended();
+                }
                 None => (),
+            }
+        }
+    }
+
+    fn add_announcement(&mut self) {
+        let Some(trailers) = self.shared.take_announced() else { return };
+        // The head has just been taken in, and goes out after this.
+        if self.out.ends_with(b"\r\n\r\n") {
+            self.out.truncate(self.out.len() - 2);
+            for part in [b"Trailer: ", trailers.as_bytes(), b"\r\n\r\n"] {
+                self.out.extend_from_slice(part);
             }
         }
     }
@@ -157,6 +193,12 @@ impl<S: AsyncWrite + Unpin> Io<S> {
             }
         }
     }
+}
+
+/// What the server says by itself to a head that it cannot read, as Go says it: with its text as the body.
+fn refusal(bytes: &[u8]) -> Option<String> {
+    let line = std::str::from_utf8(bytes).ok()?.strip_prefix("HTTP/1.1 4")?.split("\r\n").next()?;
+    Some(format!("HTTP/1.1 4{line}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n4{line}"))
 }
 
 fn capitalised(word: &str) -> String {
@@ -197,45 +239,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Io<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.drain(cx))?;
         Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
-}
-
-/// A body whose trailers go past hyper.
-pub(super) struct Diverted<B> {
-    body: B,
-    shared: Arc<Shared>,
-    number: u64,
-}
-
-impl<B> Diverted<B> {
-    pub(super) const fn new(body: B, shared: Arc<Shared>, number: u64) -> Self {
-        Self { body, shared, number }
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for Diverted<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        Poll::Ready(match frame.map(|frame| frame.map(Frame::into_trailers)) {
-            Some(Ok(Ok(trailers))) => {
-                self.shared.leave_trailers(self.number, trailers);
-                None
-            }
-            Some(Ok(Err(frame))) => Some(Ok(frame)),
-            Some(Err(error)) => Some(Err(error)),
-            None => None,
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

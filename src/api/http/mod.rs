@@ -1,8 +1,11 @@
 //! The HTTP server: listeners, limits, timeouts, trailers, shutdown.
+mod body;
 mod connection;
 mod listener;
 mod server;
+mod tls;
 mod trailers;
 
 pub use listener::{BindError, Listener};
 pub use server::{Args, Timeouts, serve};
+pub use tls::{Tls, TlsError};

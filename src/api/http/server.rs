@@ -9,17 +9,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request};
+use axum::http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::connection::{Diverted, Io, Limits, Phase, Shared};
+use super::body::{Diverted, Timed};
+use super::connection::{Io, Limits, Phase, Shared};
 use super::listener::{Listener, Stream};
+use super::tls::Tls;
 use crate::task::{self, Fatal, Task};
 
 /// Most connections at a time: beyond this, new ones wait in the backlog; each takes some KiB and a file descriptor.
@@ -38,6 +41,8 @@ const BUFFER_MAX: usize = 64 * 1024;
 /// How long clients may take; `None` is for ever.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
+    /// From the head of a request to the end of its body.
+    pub read: Option<Duration>,
     /// For the head of a request.
     pub read_header: Option<Duration>,
     /// Between two requests on a connection.
@@ -49,7 +54,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     /// Go's defaults.
     fn default() -> Self {
-        Self { read_header: Some(Duration::from_secs(5)), idle: Some(Duration::from_mins(2)), write: None }
+        Self { read: None, read_header: Some(Duration::from_secs(5)), idle: Some(Duration::from_mins(2)), write: None }
     }
 }
 
@@ -60,6 +65,8 @@ pub struct Args {
     pub listeners: Vec<Listener>,
     /// What it serves.
     pub router: Router,
+    /// What encrypts it; `None` is plain HTTP.
+    pub tls: Option<Tls>,
     /// How long clients may take.
     pub timeouts: Timeouts,
     /// Greatest head of a request in bytes; 4,096 more are let pass.
@@ -79,23 +86,25 @@ struct Common {
     http: http1::Builder,
     router: Router,
     limits: Limits,
+    tls: Option<Tls>,
+    read: Option<Duration>,
 }
 
 impl Common {
-    fn new(router: Router, timeouts: Timeouts, max_header_bytes: usize) -> Self {
+    fn new(router: Router, tls: Option<Tls>, timeouts: Timeouts, max_header_bytes: usize) -> Self {
         let head_max = max_header_bytes.saturating_add(HEAD_SLOP);
         let mut http = http1::Builder::new();
         // The watch below knows idle from busy, which hyper's own timer does not.
         http.header_read_timeout(None).title_case_headers(true);
         http.max_header_size(head_max).max_buf_size(BUFFER_MAX.max(head_max).max(BUFFER_MIN));
         let limits = Limits { idle: timeouts.idle, head: timeouts.read_header, answer: timeouts.write };
-        Self { http, router, limits }
+        Self { http, router, limits, tls, read: timeouts.read }
     }
 }
 
 async fn run(args: Args, stop: CancellationToken) -> Result<(), Fatal> {
-    let Args { listeners, router, timeouts, max_header_bytes } = args;
-    let common = Arc::new(Common::new(router, timeouts, max_header_bytes));
+    let Args { listeners, router, tls, timeouts, max_header_bytes } = args;
+    let common = Arc::new(Common::new(router, tls, timeouts, max_header_bytes));
     let mut connections = JoinSet::new();
     let mut turn = 0;
     loop {
@@ -105,7 +114,7 @@ async fn run(args: Args, stop: CancellationToken) -> Result<(), Fatal> {
             Some(_) = connections.join_next(), if !connections.is_empty() => (),
             accepted = accept(&listeners, &mut turn), if has_room => match accepted {
                 Ok(stream) => {
-                    connections.spawn(converse(stream, Arc::clone(&common), stop.clone()));
+                    connections.spawn(welcome(stream, Arc::clone(&common), stop.clone()));
                 }
                 Err(error) => {
                     tracing::warn!("accepting an HTTP connection failed: {error}");
@@ -138,10 +147,26 @@ async fn accept(listeners: &[Listener], turn: &mut usize) -> io::Result<Stream> 
     .await
 }
 
-async fn converse(stream: Stream, common: Arc<Common>, stop: CancellationToken) {
+/// Shakes hands where that is asked for; then answers.
+async fn welcome(stream: Stream, common: Arc<Common>, stop: CancellationToken) {
+    let Some(tls) = &common.tls else { return converse(stream, common, stop).await };
+    let shaken = tokio::select! {
+        shaken = tls.accept(stream, common.limits.head) => shaken,
+        () = stop.cancelled() => return,
+    };
+    match shaken {
+        Ok(stream) => converse(stream, common, stop).await,
+        Err(error) => tracing::debug!("a TLS handshake failed: {error}"),
+    }
+}
+
+async fn converse<S>(stream: S, common: Arc<Common>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let shared = Shared::new();
     let io = TokioIo::new(Io::new(stream, Arc::clone(&shared)));
-    let service = service_fn(|request| answer(request, common.router.clone(), Arc::clone(&shared)));
+    let service = service_fn(|request| answer(request, &common, Arc::clone(&shared)));
     let mut connection = pin!(common.http.serve_connection(io, service));
     let mut is_stopping = false;
     loop {
@@ -171,10 +196,20 @@ async fn converse(stream: Stream, common: Arc<Common>, stop: CancellationToken) 
 
 async fn answer(
     request: Request<Incoming>,
-    router: Router,
+    common: &Common,
     shared: Arc<Shared>,
 ) -> Result<axum::http::Response<Diverted<Body>>, Infallible> {
     let number = shared.begin(request.method() == Method::HEAD);
-    let response = router.oneshot(request.map(Body::new)).await?;
+    let deadline = common.read.map(|limit| task::now() + limit);
+    let request = request.map(|body| match deadline {
+        Some(deadline) => Body::new(Timed::new(body, deadline)),
+        None => Body::new(body),
+    });
+    let response = common.router.clone().oneshot(request).await?;
+    if response.status() == StatusCode::NO_CONTENT
+        && let Some(trailers) = response.headers().get(header::TRAILER)
+    {
+        shared.announce(number, trailers.clone());
+    }
     Ok(response.map(|body| Diverted::new(body, shared, number)))
 }

@@ -43,6 +43,11 @@ pub(super) enum Event {
 }
 
 impl Framer {
+    /// Whether what comes next begins a response.
+    pub(super) fn is_at_head(&self) -> bool {
+        self.state == State::Head && self.text.is_empty()
+    }
+
     /// Takes bytes from the front of `bytes`; returns how many, and what comes after them.
     ///
     /// `is_bodiless` says of the response whose head ends here whether its request was a HEAD; `None` that no request is known.

@@ -6,7 +6,9 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use crate::cluster::{Cluster, Error, ReplicationHealth};
-use crate::model::{Alert, Cid, GlobalPinInfo, Metric, PeerInfo, Pin, PinOptions, PinTypes, StatusFilter};
+use crate::model::{
+    Alert, Cid, ConnectGraph, GlobalPinInfo, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, RepoGc, StatusFilter,
+};
 
 /// What handlers share.
 #[derive(Clone)]
@@ -20,6 +22,9 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn version(&self) -> String;
     fn id(&self) -> BoxFuture<'static, PeerInfo>;
     fn peers(&self) -> BoxStream<'static, PeerInfo>;
+    fn add_peer(&self, peer: PeerId) -> Answer<PeerInfo>;
+    fn graph(&self) -> BoxFuture<'static, ConnectGraph>;
+    fn gc(&self, local: bool) -> Answer<Vec<RepoGc>>;
     fn pin(&self, cid: Cid, options: PinOptions) -> Answer<Pin>;
     fn pin_path(&self, path: String, options: PinOptions) -> Answer<Pin>;
     fn unpin(&self, cid: Cid) -> Answer<Pin>;
@@ -49,6 +54,21 @@ impl Backend for Cluster {
 
     fn peers(&self) -> BoxStream<'static, PeerInfo> {
         self.peers()
+    }
+
+    fn add_peer(&self, peer: PeerId) -> Answer<PeerInfo> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.add_peer(peer).await })
+    }
+
+    fn graph(&self) -> BoxFuture<'static, ConnectGraph> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.graph().await })
+    }
+
+    fn gc(&self, local: bool) -> Answer<Vec<RepoGc>> {
+        let cluster = self.clone();
+        Box::pin(async move { if local { Ok(vec![cluster.gc_local().await?]) } else { Ok(cluster.gc().await) } })
     }
 
     fn pin(&self, cid: Cid, options: PinOptions) -> Answer<Pin> {

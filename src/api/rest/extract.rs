@@ -42,6 +42,17 @@ pub(super) fn cid(text: &str) -> Result<Cid, ApiError> {
     parse_cid(text).map_err(|error| ApiError::bad_request(format!("error decoding Cid: {error}")))
 }
 
+/// The one parameter of a route, decoded; a 400 where that is no text.
+pub(super) struct Segment(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        segment(parts, state).await.map(Self).map_err(ApiError::bad_request)
+    }
+}
+
 /// The one parameter of a route, decoded.
 pub(super) async fn segment<S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<String, String> {
     let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|error| error.body_text())?;

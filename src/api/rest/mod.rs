@@ -12,4 +12,6 @@ mod routes;
 pub use routes::{RestOptions, router};
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;

@@ -1,17 +1,18 @@
 //! `/monitor` and `/health`: metrics and alerts.
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::error::json;
+use super::super::error::{ApiError, json};
 use super::backend::Api;
-use crate::wire::rest::{Alert, Metric};
+use super::extract::{Params, Segment};
+use crate::wire::rest::{Alert, Bandwidth, ConnectGraph, GlobalRepoGc, Metric};
 
 pub(super) async fn names(State(Api(cluster)): State<Api>) -> Response {
     json(StatusCode::OK, &cluster.metric_names())
 }
 
-pub(super) async fn metrics(State(Api(cluster)): State<Api>, Path(name): Path<String>) -> Response {
+pub(super) async fn metrics(State(Api(cluster)): State<Api>, Segment(name): Segment) -> Response {
     let metrics: Vec<Metric> = cluster.metrics(&name).iter().map(Metric::from).collect();
     json(StatusCode::OK, &metrics)
 }
@@ -19,4 +20,19 @@ pub(super) async fn metrics(State(Api(cluster)): State<Api>, Path(name): Path<St
 pub(super) async fn alerts(State(Api(cluster)): State<Api>) -> Response {
     let alerts: Vec<Alert> = cluster.alerts().iter().map(Alert::from).collect();
     json(StatusCode::OK, &alerts)
+}
+
+pub(super) async fn graph(State(Api(cluster)): State<Api>) -> Response {
+    json(StatusCode::OK, &ConnectGraph::from(&cluster.graph().await))
+}
+
+/// Null, as Go's peers answer that count no bytes: the swarm knows them by connection, not by protocol.
+pub(super) async fn bandwidth() -> Response {
+    json(StatusCode::OK, &None::<Bandwidth>)
+}
+
+/// `/ipfs/gc`
+pub(super) async fn gc(State(Api(cluster)): State<Api>, Params(query): Params) -> Result<Response, ApiError> {
+    let collected = cluster.gc(query.is_true("local")).await?;
+    Ok(json(StatusCode::OK, &GlobalRepoGc::from(collected.as_slice())))
 }

@@ -1,13 +1,18 @@
 //! `/id`, `/version`, `/peers`.
-use axum::extract::{Path, State};
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures::StreamExt;
+use serde_json::{Map, Value};
 
 use super::super::error::{ApiError, json};
 use super::super::stream::ndjson;
 use super::backend::Api;
-use crate::wire::rest::{PeerInfo, Version, parse_peer};
+use super::extract::Segment;
+use crate::wire::rest::{AddPeer, PeerInfo, Version, parse_peer};
 
 pub(super) async fn id(State(Api(cluster)): State<Api>) -> Response {
     json(StatusCode::OK, &PeerInfo::from(&cluster.id().await))
@@ -21,13 +26,28 @@ pub(super) async fn list(State(Api(cluster)): State<Api>) -> Response {
     ndjson(cluster.peers().map(|peer| Ok(PeerInfo::from(&peer)))).await
 }
 
+/// Most bytes of a body that names a peer.
+const BODY_MAX: usize = 64 << 10;
+
+/// How long such a body may take, whatever the configuration says.
+const BODY_WAIT: Duration = Duration::from_mins(1);
+
+/// Answers who the peer is that the body names; membership is who is heard, nobody has to be added to it.
+pub(super) async fn add(State(Api(cluster)): State<Api>, body: Body) -> Result<Response, ApiError> {
+    let bad_body = || ApiError::bad_request("error decoding request body");
+    let bytes = tokio::time::timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await;
+    let bytes = bytes.map_err(|_| bad_body())?.map_err(|_| bad_body())?;
+    // Anything but an object is refused; a list would pass for one.
+    let object: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|_| bad_body())?;
+    let AddPeer { peer_id } = serde_json::from_value(object.into()).map_err(|_| bad_body())?;
+    let peer = parse_peer(&peer_id).map_err(|_| ApiError::bad_request("error decoding peer_id"))?;
+    Ok(json(StatusCode::OK, &PeerInfo::from(&cluster.add_peer(peer).await?)))
+}
+
 /// Refuses: membership is who is heard, nobody can be taken out of it.
-pub(super) async fn remove(Path(peer): Path<String>) -> Response {
+pub(super) async fn remove(Segment(peer): Segment) -> ApiError {
     match parse_peer(&peer) {
-        Ok(_) => ApiError::internal("crdt consensus component cannot remove peers").into_response(),
-        Err(error) => {
-            let message = format!("error decoding Peer ID: failed to parse peer ID: {error}");
-            ApiError::bad_request(message).into_response()
-        }
+        Ok(_) => ApiError::internal("crdt consensus component cannot remove peers"),
+        Err(error) => ApiError::bad_request(format!("error decoding Peer ID: failed to parse peer ID: {error}")),
     }
 }

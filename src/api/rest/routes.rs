@@ -2,16 +2,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
+use axum::{Extension, Router};
 
-use super::super::auth::Credentials;
-use super::super::error::{ApiError, no_content};
-use super::super::router::{Pipeline, header_map, no_head, pass};
+use super::super::auth::{Admitted, Credentials};
+use super::super::cors::Cors;
+use super::super::error::{ApiError, json, no_content};
+use super::super::router::{Pipeline, header_map, no_head, pass, wrong_method};
 use super::backend::{Api, Backend};
 use super::{allocations, monitor, peers, pins, replication};
 use crate::cluster::Cluster;
+use crate::wire::rest;
 
 /// What the configuration says about the REST API.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,8 @@ pub struct RestOptions {
     pub headers: BTreeMap<String, Vec<String>>,
     /// Who is admitted; `None` is everybody.
     pub credentials: Option<Credentials>,
+    /// What scripts of other origins may do.
+    pub cors: Cors,
 }
 
 /// Returns the REST API of `cluster`.
@@ -28,29 +34,53 @@ pub fn router(cluster: Cluster, options: &RestOptions) -> Router {
 }
 
 pub(super) fn over(backend: Arc<dyn Backend>, options: &RestOptions) -> Router {
-    let pipeline = Pipeline { headers: header_map(&options.headers), credentials: options.credentials.clone() };
+    let pipeline = Pipeline {
+        headers: header_map(&options.headers),
+        credentials: options.credentials.clone(),
+        cors: options.cors.clone(),
+    };
+    // Around the whole router: what it adds to answers by itself is in the pipeline's hands too.
+    Router::new().fallback_service(routes(backend)).layer(from_fn_with_state(Arc::new(pipeline), pass))
+}
+
+fn routes(backend: Arc<dyn Backend>) -> Router {
     let by_path = || post(pins::pin_path).delete(pins::unpin_path);
     Router::new()
         .route("/id", no_head(get(peers::id)))
         .route("/version", no_head(get(peers::version)))
-        .route("/peers", no_head(get(peers::list)))
+        .route("/peers", no_head(get(peers::list).post(peers::add)))
         .route("/peers/{peer}", delete(peers::remove))
         .route("/allocations", no_head(get(allocations::list)))
         .route("/allocations/{hash}", no_head(get(allocations::one)))
         .route("/pins", no_head(get(pins::status_all)))
         .route("/pins/recover", no_head(post(pins::recover_all).get(pins::no_cid)))
+        .route("/pins/sync", no_head(post(pins::recover_all).get(pins::no_cid)))
         .route("/pins/{hash}", no_head(get(pins::status).post(pins::pin).delete(pins::unpin)))
         .route("/pins/{hash}/recover", post(pins::recover))
+        // What recover was called before Go's 0.14.
+        .route("/pins/{hash}/sync", post(pins::recover))
         .route("/pins/ipfs/{*path}", by_path())
         .route("/pins/ipns/{*path}", by_path())
         .route("/pins/ipld/{*path}", by_path())
         .route("/monitor/metrics", no_head(get(monitor::names)))
         .route("/monitor/metrics/{name}", no_head(get(monitor::metrics)))
+        .route("/token", post(token))
         .route("/health", no_head(get(|| async { no_content() })))
+        .route("/health/graph", no_head(get(monitor::graph)))
+        .route("/health/bandwidth", no_head(get(monitor::bandwidth)))
+        .route("/ipfs/gc", post(monitor::gc))
         .route("/health/alerts", no_head(get(monitor::alerts)))
         .route("/health/replication", no_head(get(replication::health)))
         .route("/snapshot", no_head(get(replication::snapshot)))
         .fallback(|| async { ApiError::no_route() })
+        .method_not_allowed_fallback(wrong_method)
         .with_state(Api(backend))
-        .layer(from_fn_with_state(Arc::new(pipeline), pass))
+}
+
+/// A token for who is logged in; without users there is nobody to log in.
+async fn token(admitted: Option<Extension<Admitted>>) -> Response {
+    match admitted {
+        Some(Extension(Admitted { token })) => json(StatusCode::OK, &rest::Token { token }),
+        None => ApiError { status: StatusCode::UNAUTHORIZED, message: "unauthorized".into() }.into_response(),
+    }
 }

@@ -26,8 +26,8 @@ const PEER: &str = "12D3KooWEFRPzXkLZZkHGSzcNPdvX3gbeZPYKCnjBiB5pPmBRgH8";
 
 /// Has `A` and `B` pinned, says of `GONE` that it is not, and writes down what it was asked to do.
 #[derive(Default)]
-struct Small {
-    calls: Mutex<Vec<String>>,
+pub(super) struct Small {
+    pub(super) calls: Mutex<Vec<String>>,
 }
 
 impl Small {
@@ -85,6 +85,22 @@ impl Backend for Small {
 
     fn peers(&self) -> BoxStream<'static, PeerInfo> {
         stream::iter([PeerInfo::failed(PEER.parse().unwrap(), "down".into())]).boxed()
+    }
+
+    fn add_peer(&self, peer: PeerId) -> BoxFuture<'static, Result<PeerInfo, Error>> {
+        now(Ok(PeerInfo::failed(peer, String::new())))
+    }
+
+    fn graph(&self) -> BoxFuture<'static, ConnectGraph> {
+        let own = PEER.parse().unwrap();
+        let (names, ipfs_links, daemons) = Default::default();
+        let (cluster_links, trusted) = ([(own, vec![])].into(), [(own, true)].into());
+        now(ConnectGraph { own, names, ipfs_links, cluster_links, trusted, daemons })
+    }
+
+    fn gc(&self, local: bool) -> BoxFuture<'static, Result<Vec<RepoGc>, Error>> {
+        self.note(format!("gc {local}"));
+        now(if local { Err(Error::Other("ipfs is down".into())) } else { Ok(Vec::new()) })
     }
 
     fn pin(&self, cid: Cid, options: PinOptions) -> BoxFuture<'static, Result<Pin, Error>> {
@@ -158,7 +174,7 @@ impl Backend for Small {
     }
 }
 
-fn api(options: &RestOptions) -> (Router, Arc<Small>) {
+pub(super) fn api(options: &RestOptions) -> (Router, Arc<Small>) {
     let small = Arc::new(Small::default());
     (over(small.clone(), options), small)
 }
@@ -327,6 +343,7 @@ async fn configured_headers_are_on_answers_but_not_on_redirections() {
     let options = RestOptions {
         headers: [("X-Custom".into(), vec!["one".into(), "two".into()]), ("b a d".into(), vec!["x".into()])].into(),
         credentials: Some(Credentials::new(&users)),
+        ..RestOptions::default()
     };
     let (router, _) = api(&options);
     let customs = |response: &Response<Body>| response.headers().get_all("x-custom").iter().count();
@@ -350,7 +367,13 @@ async fn the_client_reads_what_the_server_writes() {
     let listener = Listener::bind("/ip4/127.0.0.1/tcp/0").await.unwrap();
     let hosts = vec![listener.address().to_owned()];
     let router = api(&RestOptions::default()).0;
-    let task = serve(Args { listeners: vec![listener], router, timeouts: Timeouts::default(), max_header_bytes: 4096 });
+    let task = serve(Args {
+        listeners: vec![listener],
+        router,
+        tls: None,
+        timeouts: Timeouts::default(),
+        max_header_bytes: 4096,
+    });
     let client = Client::new(&ClientArgs { hosts, ..ClientArgs::default() }).unwrap();
     let cids = [A, GONE, B].map(|text| text.parse::<Cid>().unwrap());
     assert_eq!(client.id().await.unwrap().error, "down");
@@ -362,6 +385,25 @@ async fn the_client_reads_what_the_server_writes() {
     assert_eq!(statuses.len(), 2);
     assert_eq!(client.allocation(cids[1]).await.unwrap_err().code, 404);
     task.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn daemons_collect_here_or_everywhere() {
+    let (router, small) = api(&RestOptions::default());
+    assert_eq!(text(ask(&router, "POST /ipfs/gc").await).await, (200, "{\"peer_map\":{}}\n".into()));
+    assert_eq!(text(ask(&router, "POST /ipfs/gc?local=1").await).await.0, 200);
+    assert_eq!(text(ask(&router, "POST /ipfs/gc?local=true").await).await, fault(500, "ipfs is down"));
+    assert_eq!(*small.calls.lock().unwrap(), ["gc false", "gc false", "gc true"]);
+}
+
+#[tokio::test]
+async fn what_recover_was_once_called_is_understood() {
+    let (router, small) = api(&RestOptions::default());
+    assert_eq!(ask(&router, "POST /pins/sync").await.status().as_u16(), 204);
+    assert_eq!(ask(&router, &format!("POST /pins/{A}/sync")).await.status().as_u16(), 200);
+    assert_eq!(*small.calls.lock().unwrap(), [format!("recover {A}")]);
+    let cid = "error decoding Cid: invalid cid: selected encoding not supported";
+    assert_eq!(text(ask(&router, "POST /pins/abc/sync").await).await, fault(400, cid));
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use ipfs_cluster::api::http::{self, Listener, Timeouts};
-use ipfs_cluster::api::{Credentials, rest};
+use ipfs_cluster::api::http::{self, Listener, Timeouts, Tls};
+use ipfs_cluster::api::{Cors, Credentials, rest};
 use ipfs_cluster::cluster::{self, Cluster, STOP_MAX};
 use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity};
 use ipfs_cluster::model::Multiaddr;
@@ -62,13 +62,13 @@ pub async fn run_peer(
 ) -> Result<(), PeerError> {
     let restapi = config.restapi.clone();
     // Bound first: a port that is taken is said before anything is opened.
-    let listeners = match &restapi {
+    let bound = match &restapi {
         Some(api) => bind(api).await.map_err(PeerError::of_api)?,
-        None => Vec::new(),
+        None => Bound::default(),
     };
     let keypair = identity.keypair().clone();
     let mut peer = cluster::start(cluster::Args { config, keypair, bootstrap }).await.map_err(PeerError::of_cluster)?;
-    let mut api = restapi.map(|api| serve(peer.cluster(), &api, listeners));
+    let mut api = restapi.map(|api| serve(peer.cluster(), &api, bound));
     let reload = reload::spawn(peer.cluster(), reload);
     notify("READY=1");
     let ended = tokio::select! {
@@ -100,11 +100,15 @@ async fn failed(api: Option<&mut Task>) -> Fatal {
     }
 }
 
-async fn bind(api: &HttpApiConfig) -> Result<Vec<Listener>, Fatal> {
-    // Passwords must not leave in the clear because a certificate is passed over.
-    if api.tls.is_some() {
-        return Err("restapi.ssl_cert_file is set, and this version serves no TLS: remove it, or put a TLS proxy before the API".into());
-    }
+/// Where an API listens, and what encrypts it.
+#[derive(Default)]
+struct Bound {
+    listeners: Vec<Listener>,
+    tls: Option<Tls>,
+}
+
+async fn bind(api: &HttpApiConfig) -> Result<Bound, Fatal> {
+    let tls = api.tls.as_ref().map(|files| Tls::load(&files.ssl_cert_file, &files.ssl_key_file)).transpose()?;
     let mut listeners = Vec::new();
     for endpoint in &api.http_listen_multiaddress {
         let listener = match endpoint {
@@ -114,23 +118,41 @@ async fn bind(api: &HttpApiConfig) -> Result<Vec<Listener>, Fatal> {
         tracing::info!(address = listener.address(), "REST API");
         listeners.push(listener);
     }
-    Ok(listeners)
+    Ok(Bound { listeners, tls })
 }
 
-fn serve(cluster: Cluster, api: &HttpApiConfig, listeners: Vec<Listener>) -> Task {
+fn serve(cluster: Cluster, api: &HttpApiConfig, Bound { listeners, tls }: Bound) -> Task {
     let users = |users: &ipfs_cluster::config::Credentials| {
         Credentials::new(&users.iter().map(|(user, word)| (user.to_owned(), word.to_owned())).collect())
     };
     let options = rest::RestOptions {
         headers: api.headers.iter().cloned().collect(),
         credentials: api.basic_auth_credentials.as_ref().map(users),
+        cors: cors(&api.cors),
     };
     http::serve(http::Args {
         listeners,
         router: rest::router(cluster, &options),
-        timeouts: Timeouts { read_header: api.read_header_timeout, idle: api.idle_timeout, write: api.write_timeout },
+        tls,
+        timeouts: Timeouts {
+            read: api.read_timeout,
+            read_header: api.read_header_timeout,
+            idle: api.idle_timeout,
+            write: api.write_timeout,
+        },
         max_header_bytes: api.max_header_bytes,
     })
+}
+
+fn cors(config: &ipfs_cluster::config::Cors) -> Cors {
+    Cors {
+        origins: config.allowed_origins.clone(),
+        methods: config.allowed_methods.clone(),
+        headers: config.allowed_headers.clone(),
+        exposed: config.exposed_headers.clone(),
+        credentials: config.allow_credentials,
+        max_age: config.max_age,
+    }
 }
 
 /// Tells a service manager that asked for it how the peer stands.

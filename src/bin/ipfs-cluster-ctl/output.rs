@@ -39,6 +39,12 @@ impl Output {
         Ok(())
     }
 
+    /// Prints a text that is the same whatever the encoding.
+    pub fn write(&mut self, text: &str) -> Result<(), Failure> {
+        self.out.write_all(text.as_bytes())?;
+        Ok(())
+    }
+
     /// Prints a list: an array in JSON.
     pub fn show_list<T: Text + Serialize>(&mut self, documents: &[T]) -> Result<(), Failure> {
         if self.json {

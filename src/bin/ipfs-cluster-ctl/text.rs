@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use ipfs_cluster::model::UnixMillis;
 use ipfs_cluster::task;
 use ipfs_cluster::wire::rest::{
-    Alert, Error, GlobalPinInfo, Metric, PeerInfo, Pin, PinInfoShort, ReplicationHealth, Time, Version,
+    self, Alert, Bandwidth, Error, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, PinInfoShort, ReplicationHealth,
+    Time, Version,
 };
 
 use super::human::{relative, size};
@@ -61,6 +62,38 @@ fn sorted(list: Option<&[String]>) -> Vec<&str> {
     let mut list: Vec<_> = list.unwrap_or_default().iter().map(String::as_str).collect();
     list.sort_unstable();
     list
+}
+
+impl Text for Option<Bandwidth> {
+    fn text(&self) -> String {
+        let line = |(protocol, traffic): (&String, &rest::Traffic)| {
+            let [read, written] =
+                [traffic.total_in, traffic.total_out].map(|n| size(u64::try_from(n).unwrap_or_default()));
+            let (rate_in, rate_out) = (traffic.rate_in, traffic.rate_out);
+            format!(
+                "{protocol:>25}: In: {read:>7}. Out: {written:>7}. RateIn: {rate_in:.2}B/s. RateOut: {rate_out:.2}B/s\n"
+            )
+        };
+        self.iter().flatten().map(line).collect()
+    }
+}
+
+impl Text for GlobalRepoGc {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (peer, gc) in &self.peer_map {
+            let name = if gc.peername.is_empty() { peer } else { &gc.peername };
+            let error = if gc.error.is_empty() { String::new() } else { format!(" | ERROR: {}", gc.error) };
+            let _ = writeln!(text, "{name:15}{error}\n  > CIDs:");
+            for key in gc.keys.iter().flatten() {
+                let _ = match &key.key {
+                    Some(cid) if key.error.is_empty() => writeln!(text, "    - {cid}"),
+                    _ => writeln!(text, "   - ERROR: {}", key.error),
+                };
+            }
+        }
+        text
+    }
 }
 
 impl Text for Pin {

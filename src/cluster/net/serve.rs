@@ -20,16 +20,17 @@ impl Serve for Answers {
             Call::Id | Call::IdStream => once(async move { Ok(Reply::Id(Box::new(cluster.id().await))) }),
             Call::Version => once(async move { Ok(Reply::Version(cluster.version())) }),
             // Membership comes from pings: joining changes nothing, and is answered with who joined, as in Go.
-            Call::PeerAdd(peer) => once(async move {
-                let mut info = cluster.peer(peer).await;
-                if !info.error.is_empty() {
-                    return Err(info.error);
-                }
-                if !info.cluster_peers.contains(&cluster.inner.own) {
-                    info.cluster_peers.push(cluster.inner.own);
-                }
-                Ok(Reply::Id(Box::new(info)))
+            Call::PeerAdd(peer) => {
+                once(async move { Ok(Reply::Id(Box::new(cluster.add_peer(peer).await.map_err(text)?))) })
+            }
+            Call::Peers => cluster.peers().map(|info| Ok(Reply::Id(Box::new(info)))).boxed(),
+            Call::SwarmPeers => once(async move {
+                let peers = cluster.inner.ipfs.swarm_peers().await;
+                peers.map(Reply::Peers).map_err(|error| error.to_string())
             }),
+            // A follower's disk is its owner's: Go's followers refuse, too.
+            Call::RepoGc if cluster.inner.follower => once(async { Err(Error::Follower.to_string()) }),
+            Call::RepoGc => once(async move { Ok(Reply::Gc(Box::new(cluster.gc_local().await.map_err(text)?))) }),
             Call::Status(cid) => once(async move { cluster.inner.local.status(cid).await.map(reply).map_err(text) }),
             Call::StatusAll(filter) => replies(cluster.inner.local.statuses(filter)),
             Call::Recover(cid) | Call::RecoverLocal(cid) => {

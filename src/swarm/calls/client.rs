@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::method::PROTOCOL;
 use super::reader::{ReadError, Reader};
-use crate::model::{Cid, PeerInfo, PinInfo, StatusFilter};
+use crate::model::{Cid, PeerInfo, PinInfo, RepoGc, StatusFilter};
 use crate::swarm::handle::{OpenError, Swarm};
 use crate::task;
 use crate::wire::gorpc::{self, ErrorKind, Response, ServiceId};
@@ -28,6 +28,12 @@ const STREAM_IDLE: Duration = Duration::from_mins(1);
 
 /// Bytes of one reply: the ID of a peer that knows a thousand others has 100 KiB.
 const REPLY_MAX: usize = 1 << 20;
+
+/// Bytes of the reply about collected blocks: 200,000 of them.
+const GC_REPLY_MAX: usize = 16 << 20;
+
+/// How long a daemon may collect.
+const GC_MAX: Duration = Duration::from_hours(1);
 
 /// Bytes of the header before a reply; an error's text is in it.
 const HEADER_MAX: usize = 64 << 10;
@@ -140,18 +146,54 @@ impl Calls {
         pin_infos(self.stream(peer, "Cluster", "RecoverAllLocal", &gorpc::encode_nothing()))
     }
 
+    /// Who a peer's members are, as each of them answers.
+    #[must_use]
+    pub fn peers(&self, peer: PeerId) -> BoxStream<'static, Result<PeerInfo, CallError>> {
+        let replies = self.stream(peer, "Cluster", "Peers", &gorpc::encode_nothing());
+        replies.map(|reply| Ok(gorpc::decode_peer_info(&reply?)?)).boxed()
+    }
+
+    /// The neighbours of a peer's daemon.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn swarm_peers(&self, peer: PeerId) -> Result<Vec<PeerId>, CallError> {
+        let reply = self.unary(peer, "IPFSConnector", "SwarmPeers", &gorpc::encode_nothing()).await?;
+        Ok(gorpc::decode_peers(&reply)?)
+    }
+
+    /// Makes a peer's daemon collect.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn gc(&self, peer: PeerId) -> Result<RepoGc, CallError> {
+        let request = request("Cluster", "RepoGCLocal", &gorpc::encode_nothing());
+        let deadline = self.deadline.unwrap_or(GC_MAX);
+        Ok(gorpc::decode_gc(&self.exchange(peer, request, deadline, GC_REPLY_MAX).await?, peer)?)
+    }
+
     /// Calls a method that has one reply; returns its bytes.
     ///
     /// # Errors
     /// See [`CallError`].
     pub async fn unary(&self, peer: PeerId, service: &str, method: &str, argument: &[u8]) -> Result<Bytes, CallError> {
         let deadline = self.deadline.unwrap_or(UNARY_MAX);
+        self.exchange(peer, request(service, method, argument), deadline, REPLY_MAX).await
+    }
+
+    async fn exchange(
+        &self,
+        peer: PeerId,
+        request: Vec<u8>,
+        deadline: Duration,
+        reply_max: usize,
+    ) -> Result<Bytes, CallError> {
         let call = async {
             let mut stream = self.swarm.open(peer, PROTOCOL).await?;
-            stream.write_all(&request(service, method, argument)).await?;
+            stream.write_all(&request).await?;
             // Our half stays open until the reply is here: closing it cancels the call in Go.
             stream.flush().await?;
-            let reply = next_reply(&mut stream, &mut Reader::default()).await?.ok_or(CallError::Closed)?;
+            let reply = next_reply(&mut stream, &mut Reader::default(), reply_max).await?.ok_or(CallError::Closed)?;
             // The reply is complete; what becomes of the stream matters to nobody.
             let _ = stream.close().await;
             Ok(reply)
@@ -181,7 +223,7 @@ impl Calls {
         stream::once(async move { within(deadline, limit, begin).await })
             .map_ok(move |opened| {
                 stream::try_unfold(opened, move |(mut stream, mut reader)| async move {
-                    let reply = within(deadline, limit, next_reply(&mut stream, &mut reader)).await?;
+                    let reply = within(deadline, limit, next_reply(&mut stream, &mut reader, REPLY_MAX)).await?;
                     Ok(reply.map(|reply| (reply, (stream, reader))))
                 })
             })
@@ -207,7 +249,7 @@ fn request(service: &str, method: &str, argument: &[u8]) -> Vec<u8> {
     [&ServiceId::new(service, method).encode(), argument].concat()
 }
 
-async fn next_reply(stream: &mut Stream, reader: &mut Reader) -> Result<Option<Bytes>, CallError> {
+async fn next_reply(stream: &mut Stream, reader: &mut Reader, max: usize) -> Result<Option<Bytes>, CallError> {
     let Some(header) = reader.next(stream, HEADER_MAX).await? else { return Ok(None) };
     let header = Response::decode(&header)?;
     match (header.error.is_empty(), header.kind) {
@@ -215,7 +257,7 @@ async fn next_reply(stream: &mut Stream, reader: &mut Reader) -> Result<Option<B
         (false, _) => return Err(CallError::Remote(header.error)),
         (true, _) => (),
     }
-    reader.next(stream, REPLY_MAX).await?.ok_or(CallError::Closed).map(Some)
+    reader.next(stream, max).await?.ok_or(CallError::Closed).map(Some)
 }
 
 fn pin_info(reply: &[u8]) -> Result<PinInfo, CallError> {

@@ -2,7 +2,7 @@
 use bytes::Bytes;
 use libp2p::{PeerId, StreamProtocol};
 
-use crate::model::{Cid, PeerInfo, PinInfo, StatusFilter};
+use crate::model::{Cid, PeerInfo, PinInfo, RepoGc, StatusFilter};
 use crate::wire::gorpc::{self, ServiceId};
 use crate::wire::msgpack::DecodeError;
 
@@ -96,6 +96,9 @@ pub enum Method {
     Recover,
     RecoverLocal,
     RecoverAllLocal,
+    Peers,
+    SwarmPeers,
+    RepoGc,
 }
 
 impl Method {
@@ -111,13 +114,16 @@ impl Method {
             ("PinTracker", "Recover") => Self::Recover,
             ("Cluster", "RecoverLocal") => Self::RecoverLocal,
             ("Cluster", "RecoverAllLocal") => Self::RecoverAllLocal,
+            ("Cluster", "Peers") => Self::Peers,
+            ("Cluster", "RepoGCLocal") => Self::RepoGc,
+            ("IPFSConnector", "SwarmPeers") => Self::SwarmPeers,
             _ => return None,
         })
     }
 
     /// Whether arguments end with the caller's half of the stream, and any number of replies follows.
     pub const fn is_streaming(self) -> bool {
-        matches!(self, Self::IdStream | Self::StatusAll | Self::RecoverAllLocal)
+        matches!(self, Self::IdStream | Self::StatusAll | Self::RecoverAllLocal | Self::Peers)
     }
 
     /// Reads the argument; a streaming call may have none.
@@ -133,6 +139,9 @@ impl Method {
             Self::Recover => Call::Recover(gorpc::decode_cid(bytes)?),
             Self::RecoverLocal => Call::RecoverLocal(gorpc::decode_cid(bytes)?),
             Self::RecoverAllLocal => Call::RecoverAllLocal,
+            Self::Peers => Call::Peers,
+            Self::SwarmPeers => Call::SwarmPeers,
+            Self::RepoGc => Call::RepoGc,
         })
     }
 }
@@ -158,6 +167,12 @@ pub enum Call {
     RecoverLocal(Cid),
     /// Try all failed pins again: a [`Reply::Status`] of each.
     RecoverAllLocal,
+    /// Who the members are: a [`Reply::Id`] of each.
+    Peers,
+    /// The neighbours of your daemon: one [`Reply::Peers`].
+    SwarmPeers,
+    /// Let your daemon collect: one [`Reply::Gc`].
+    RepoGc,
 }
 
 /// An answer.
@@ -169,6 +184,10 @@ pub enum Reply {
     Version(String),
     /// The status of a pin on one peer.
     Status(Box<PinInfo>),
+    /// Peers.
+    Peers(Vec<PeerId>),
+    /// Collected blocks.
+    Gc(Box<RepoGc>),
 }
 
 impl Reply {
@@ -179,6 +198,8 @@ impl Reply {
             Self::Id(info) => gorpc::encode_peer_info(info),
             Self::Version(version) => gorpc::encode_version(version),
             Self::Status(info) => gorpc::encode_pin_info(info),
+            Self::Peers(peers) => gorpc::encode_peers(peers),
+            Self::Gc(gc) => gorpc::encode_gc(gc),
         }
     }
 }

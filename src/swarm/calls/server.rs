@@ -37,6 +37,9 @@ const NAME_WAIT: Duration = Duration::from_secs(15);
 /// How long one reply may take to make: IPFS may be asked for it.
 const REPLY_WAIT: Duration = Duration::from_mins(5);
 
+/// How long a daemon may collect before its reply.
+const GC_WAIT: Duration = Duration::from_hours(1);
+
 /// Bytes of the name of a method.
 const NAME_MAX: usize = 1 << 10;
 
@@ -247,7 +250,8 @@ async fn reply<S: AsyncRead + AsyncWrite + Unpin>(
     mut replies: BoxStream<'static, Result<Reply, String>>,
 ) -> Result<(), Broken> {
     loop {
-        let reply = match tokio::time::timeout(REPLY_WAIT, replies.next()).await? {
+        let patience = if method == Method::RepoGc { GC_WAIT } else { REPLY_WAIT };
+        let reply = match tokio::time::timeout(patience, replies.next()).await? {
             Some(Ok(reply)) => reply,
             Some(Err(text)) => return refuse(stream, service, ErrorKind::Method, text).await,
             None if method.is_streaming() => return finish(stream).await,

@@ -183,7 +183,7 @@ pub fn decode_pin_info(bytes: &[u8]) -> Result<Option<PinInfo>, DecodeError> {
     }))
 }
 
-fn finish(fill: impl FnOnce(&mut Fields)) -> Vec<u8> {
+pub(super) fn finish(fill: impl FnOnce(&mut Fields)) -> Vec<u8> {
     let mut fields = Fields::default();
     fill(&mut fields);
     let mut writer = Writer::default();
@@ -191,7 +191,7 @@ fn finish(fill: impl FnOnce(&mut Fields)) -> Vec<u8> {
     writer.into_bytes()
 }
 
-fn peers_raw(peers: &[PeerId]) -> Vec<Vec<u8>> {
+pub(super) fn peers_raw(peers: &[PeerId]) -> Vec<Vec<u8>> {
     peers.iter().map(|peer| peer.to_bytes()).collect()
 }
 
@@ -199,19 +199,19 @@ fn addresses_raw(addresses: &[Multiaddr]) -> Vec<Vec<u8>> {
     addresses.iter().map(Multiaddr::to_vec).collect()
 }
 
-fn text(value: &Value<'_>, key: &str) -> String {
+pub(super) fn text(value: &Value<'_>, key: &str) -> String {
     value.field(key).and_then(Value::text).unwrap_or_default()
 }
 
 /// Nil, an empty raw and nothing at all are no peer.
-fn peer(value: Option<&Value<'_>>) -> Result<Option<PeerId>, DecodeError> {
+pub(super) fn peer(value: Option<&Value<'_>>) -> Result<Option<PeerId>, DecodeError> {
     match value.and_then(Value::raw) {
         None | Some([]) => Ok(None),
         Some(raw) => PeerId::from_bytes(raw).map(Some).map_err(|e| DecodeError::at(0, format!("peer: {e}"))),
     }
 }
 
-fn cid(value: Option<&Value<'_>>) -> Result<Option<Cid>, DecodeError> {
+pub(super) fn cid(value: Option<&Value<'_>>) -> Result<Option<Cid>, DecodeError> {
     match value {
         None | Some(Value::Nil | Value::Raw([])) => Ok(None),
         Some(value) => {
@@ -221,7 +221,7 @@ fn cid(value: Option<&Value<'_>>) -> Result<Option<Cid>, DecodeError> {
     }
 }
 
-fn items<'v, 'a>(value: &'v Value<'a>, key: &str) -> &'v [Value<'a>] {
+pub(super) fn items<'v, 'a>(value: &'v Value<'a>, key: &str) -> &'v [Value<'a>] {
     match value.field(key) {
         Some(Value::Array(items)) => items,
         _ => &[],

@@ -21,6 +21,22 @@ pub struct Error {
     pub message: String,
 }
 
+/// The answer of `POST /token`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Token {
+    /// Lets its user in.
+    pub token: String,
+}
+
+/// The body of `POST /peers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AddPeer {
+    /// Who joins.
+    pub peer_id: String,
+}
+
 /// Go's `ID`: what a peer says of itself; addresses and peers stay text because other peers' may be of kinds unknown here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

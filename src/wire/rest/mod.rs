@@ -1,5 +1,6 @@
 //! The REST API's bytes: JSON shapes, query parameters, identifiers as text.
 mod address;
+mod health;
 mod id;
 mod metric;
 mod pin;
@@ -8,12 +9,11 @@ mod status;
 mod text;
 mod time;
 pub use address::{io_words, tcp_target};
-pub use id::{Error, IpfsId, PeerInfo, Version};
+pub use health::{Bandwidth, ConnectGraph, GcKey, GlobalRepoGc, RepoGc, Traffic};
+pub use id::{AddPeer, Error, IpfsId, PeerInfo, Token, Version};
 pub use metric::{Alert, Metric, Notice, ReplicationHealth};
 pub use pin::Pin;
 pub use query::{Query, options_to_query};
 pub use status::{GlobalPinInfo, PinInfoShort};
 pub use text::{CidError, ContentPath, PathError, parse_cid, parse_peer};
 pub use time::Time;
-#[cfg(test)]
-mod golden_tests;

@@ -31,7 +31,15 @@ pub fn parse_cid(text: &str) -> Result<Cid, CidError> {
     if !is_v0 && !text.starts_with(BASES) {
         return Err(unknown_base());
     }
-    Cid::try_from(text).map_err(|error| CidError(format!("invalid cid: {error}")))
+    Cid::try_from(text).map_err(|error| CidError(format!("invalid cid: {}", reason(&error, is_v0))))
+}
+
+/// Go's words for what happens most: an end that was not copied.
+fn reason(error: &cid::Error, is_v0: bool) -> String {
+    if matches!(error, cid::Error::ParsingError) && !is_v0 {
+        return "length greater than remaining number of bytes in buffer".into();
+    }
+    error.to_string()
 }
 
 /// First letters of the multibases that Go knows.

@@ -80,6 +80,15 @@ impl Peer {
         });
     }
 
+    /// As [`Peer::start`], with an API that lets nobody in without a password.
+    #[allow(dead_code, reason = "used by the tests of the REST API")]
+    pub fn start_protected(&mut self) {
+        let command = self.service(&["daemon"]);
+        self.process = Some(Process::start(&command, &self.dir.with_extension("log")));
+        let is_up = |peer: &mut Self| matches!(super::request(peer.rest, "GET", "/health"), Ok((204, _)));
+        self.wait("its API answers", is_up);
+    }
+
     /// Kills the daemon with SIGKILL.
     pub fn kill(&mut self) {
         self.process.take().expect("it runs").kill();

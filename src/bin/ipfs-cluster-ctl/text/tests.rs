@@ -99,3 +99,31 @@ fn the_health_of_the_replication_says_what_is_wrong() {
     assert!(text.contains("Clock: abababababababab |") && text.contains("Snapshot: never"), "{text}");
     assert!(text.ends_with("  ! never: somebody signed two histories\n"), "{text}");
 }
+
+#[test]
+fn collected_blocks() {
+    let documents: Vec<GlobalRepoGc> = read("ipfs-gc-json");
+    assert_eq!(pretty(&documents[0]).unwrap(), recording("ipfs-gc-json"));
+    let text = recording("ipfs-gc-local");
+    let own = documents[0].peer_map.iter().find(|(_, gc)| text.starts_with(&gc.peername)).unwrap();
+    let mut local = GlobalRepoGc { peer_map: [(own.0.clone(), own.1.clone())].into() };
+    assert_eq!(local.text(), text);
+    let gc = local.peer_map.values_mut().next().unwrap();
+    let key = |key: Option<&str>, error: &str| rest::GcKey { key: key.map(str::to_owned), error: error.into() };
+    gc.keys = Some(vec![key(Some("bafk"), ""), key(None, "no link")]);
+    gc.error = "half done".into();
+    assert_eq!(local.text(), "peer0           | ERROR: half done\n  > CIDs:\n    - bafk\n   - ERROR: no link\n");
+}
+
+#[test]
+fn traffic() {
+    let [one]: [Option<Bandwidth>; 1] = read("health-bandwidth-json").try_into().unwrap();
+    let text = one.text();
+    let shape =
+        |text: &str| text.lines().map(|line| line.split(": In:").next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(shape(&text), shape(&recording("health-bandwidth")));
+    let traffic = rest::Traffic { total_in: 1234, total_out: 48_000, rate_in: 212.217, rate_out: 0.0 };
+    let line = Some(Bandwidth::from([("/x".into(), traffic)])).text();
+    assert_eq!(line, "                       /x: In:  1.2 kB. Out:   48 kB. RateIn: 212.22B/s. RateOut: 0.00B/s\n");
+    assert_eq!(None::<Bandwidth>.text(), "");
+}

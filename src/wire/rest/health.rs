@@ -1,0 +1,118 @@
+//! Go's `ConnectGraph` and `GlobalRepoGC`.
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model;
+
+/// The answer of `/health/graph`: all keys and values are peer IDs but the labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConnectGraph {
+    /// Who was asked.
+    pub cluster_id: String,
+    /// Labels of the peers that answered.
+    pub id_to_peername: BTreeMap<String, String>,
+    /// Neighbours of each IPFS daemon.
+    pub ipfs_links: BTreeMap<String, Vec<String>>,
+    /// Which other members each member reaches.
+    pub cluster_links: BTreeMap<String, Vec<String>>,
+    /// Whom the peer that was asked trusts.
+    pub cluster_trust_links: BTreeMap<String, bool>,
+    /// The daemon of each peer.
+    pub cluster_to_ipfs: BTreeMap<String, String>,
+}
+
+/// The answer of `/health/bandwidth`: bytes by protocol, the empty one is what came before there was one.
+pub type Bandwidth = BTreeMap<String, Traffic>;
+
+/// Bytes and bytes a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traffic {
+    /// Received.
+    pub total_in: i64,
+    /// Sent.
+    pub total_out: i64,
+    /// Received, a second.
+    pub rate_in: f64,
+    /// Sent, a second.
+    pub rate_out: f64,
+}
+
+/// The answer of `POST /ipfs/gc`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GlobalRepoGc {
+    /// Each peer's part.
+    pub peer_map: BTreeMap<String, RepoGc>,
+}
+
+/// What one peer's daemon collected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RepoGc {
+    /// The peer.
+    pub peer: String,
+    /// Its label.
+    pub peername: String,
+    /// The blocks.
+    pub keys: Option<Vec<GcKey>>,
+    /// Why it did not run.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
+}
+
+/// One block.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GcKey {
+    /// Its CID; `null` beside an error.
+    pub key: Option<String>,
+    /// Why it was not collected.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
+}
+
+fn texts<K: ToString, V: ToString>(map: &BTreeMap<K, V>) -> BTreeMap<String, String> {
+    map.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
+fn lists<K: ToString, V: ToString>(map: &BTreeMap<K, Vec<V>>) -> BTreeMap<String, Vec<String>> {
+    map.iter().map(|(key, list)| (key.to_string(), list.iter().map(ToString::to_string).collect())).collect()
+}
+
+impl From<&model::ConnectGraph> for ConnectGraph {
+    fn from(graph: &model::ConnectGraph) -> Self {
+        Self {
+            cluster_id: graph.own.to_string(),
+            id_to_peername: texts(&graph.names),
+            ipfs_links: lists(&graph.ipfs_links),
+            cluster_links: lists(&graph.cluster_links),
+            cluster_trust_links: graph.trusted.iter().map(|(peer, trusted)| (peer.to_string(), *trusted)).collect(),
+            cluster_to_ipfs: texts(&graph.daemons),
+        }
+    }
+}
+
+impl From<&[model::RepoGc]> for GlobalRepoGc {
+    fn from(peers: &[model::RepoGc]) -> Self {
+        Self { peer_map: peers.iter().map(|gc| (gc.peer.to_string(), RepoGc::from(gc))).collect() }
+    }
+}
+
+impl From<&model::RepoGc> for RepoGc {
+    fn from(gc: &model::RepoGc) -> Self {
+        let key = |key: &model::GcKey| GcKey { key: key.cid.map(|cid| cid.to_string()), error: key.error.clone() };
+        Self {
+            peer: gc.peer.to_string(),
+            peername: gc.peername.clone(),
+            keys: Some(gc.keys.iter().map(key).collect()),
+            error: gc.error.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "golden_tests.rs"]
+mod golden_tests;
