@@ -61,9 +61,11 @@ fn rows(mut rows: Vec<Value>, apart: &[String]) -> Vec<Value> {
     rows
 }
 
+/// What a row is about; alerts and metrics of one peer have names.
 fn key(row: &Value) -> String {
     let id = ["cid", "id", "peer"].iter().find_map(|field| row[field].as_str());
-    id.map_or_else(|| row.to_string(), str::to_owned)
+    let name = row["name"].as_str().unwrap_or_default();
+    id.map_or_else(|| row.to_string(), |id| format!("{id} {name}"))
 }
 
 fn keys(rows: &[Value]) -> String {

@@ -5,6 +5,7 @@ mod common;
 #[allow(dead_code, unused_imports, reason = "this program uses a part of it")]
 mod harness;
 
+mod broken;
 mod compare;
 mod exceptions;
 mod exchange;

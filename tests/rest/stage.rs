@@ -75,8 +75,8 @@ impl Stage {
         &mut self.peers[number]
     }
 
-    /// Makes the pinset that the uploads left behind.
-    pub fn upload(&self) {
+    /// Puts what was uploaded into the first daemon.
+    pub fn content(&self) {
         let kubo = self.peers[0].kubo().api().rsplit('/').next().and_then(|port| port.parse().ok());
         let kubo = kubo.expect("Kubo listens on TCP");
         for (name, options) in UPLOADS {
@@ -84,6 +84,11 @@ impl Stage {
             recording.target = format!("/api/v0/{options}&pin=false");
             assert_eq!(ask(kubo, &recording, str::to_owned).status, "200 OK", "{name}");
         }
+    }
+
+    /// Makes the pinset that the uploads left behind.
+    pub fn upload(&self) {
+        self.content();
         let listed = Recording::read("allocations-filter-pin").answer;
         for pin in documents(&listed.text()).expect("pins are JSON") {
             let cid = pin["cid"].as_str().unwrap_or_default();
