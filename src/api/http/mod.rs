@@ -1,6 +1,7 @@
 //! The HTTP server: listeners, limits, timeouts, trailers, shutdown.
 mod body;
 mod connection;
+mod guests;
 mod listener;
 mod server;
 mod tls;

@@ -15,18 +15,16 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::body::{Diverted, Timed};
 use super::connection::{Io, Limits, Phase, Shared};
+use super::guests::Guests;
 use super::listener::{Listener, Stream};
 use super::tls::Tls;
 use crate::task::{self, Fatal, Task};
 
-/// Most connections at a time: beyond this, new ones wait in the backlog; each takes some KiB and a file descriptor.
-const CONNECTIONS_MAX: usize = 10_000;
 /// How long answers that are under way may go on after the stop: the rest of the peer needs some of its 8 seconds too.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 /// The pause after an accept that failed: it fails for want of file descriptors, and trying at once would only burn a core.
@@ -105,16 +103,18 @@ impl Common {
 async fn run(args: Args, stop: CancellationToken) -> Result<(), Fatal> {
     let Args { listeners, router, tls, timeouts, max_header_bytes } = args;
     let common = Arc::new(Common::new(router, tls, timeouts, max_header_bytes));
-    let mut connections = JoinSet::new();
+    let mut guests = Guests::new();
     let mut turn = 0;
     loop {
-        let has_room = connections.len() < CONNECTIONS_MAX;
+        let has_room = guests.has_room();
         tokio::select! { biased;
             () = stop.cancelled() => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => (),
+            Some(()) = guests.gone() => (),
             accepted = accept(&listeners, &mut turn), if has_room => match accepted {
                 Ok(stream) => {
-                    connections.spawn(welcome(stream, Arc::clone(&common), stop.clone()));
+                    let shared = Shared::new();
+                    let talk = welcome(stream, Arc::clone(&common), Arc::clone(&shared), stop.clone());
+                    guests.welcome(shared, talk);
                 }
                 Err(error) => {
                     tracing::warn!("accepting an HTTP connection failed: {error}");
@@ -124,11 +124,11 @@ async fn run(args: Args, stop: CancellationToken) -> Result<(), Fatal> {
         }
     }
     drop(listeners);
-    let all = async { while connections.join_next().await.is_some() {} };
+    let all = async { while guests.gone().await.is_some() {} };
     if tokio::time::timeout(SHUTDOWN_MAX, all).await.is_err() {
-        tracing::warn!("{} HTTP answers were cut off by the shutdown", connections.len());
+        tracing::warn!("{} HTTP answers were cut off by the shutdown", guests.len());
     }
-    connections.shutdown().await;
+    guests.shutdown().await;
     Ok(())
 }
 
@@ -148,23 +148,22 @@ async fn accept(listeners: &[Listener], turn: &mut usize) -> io::Result<Stream> 
 }
 
 /// Shakes hands where that is asked for; then answers.
-async fn welcome(stream: Stream, common: Arc<Common>, stop: CancellationToken) {
-    let Some(tls) = &common.tls else { return converse(stream, common, stop).await };
+async fn welcome(stream: Stream, common: Arc<Common>, shared: Arc<Shared>, stop: CancellationToken) {
+    let Some(tls) = &common.tls else { return converse(stream, common, shared, stop).await };
     let shaken = tokio::select! {
         shaken = tls.accept(stream, common.limits.head) => shaken,
         () = stop.cancelled() => return,
     };
     match shaken {
-        Ok(stream) => converse(stream, common, stop).await,
+        Ok(stream) => converse(stream, common, shared, stop).await,
         Err(error) => tracing::debug!("a TLS handshake failed: {error}"),
     }
 }
 
-async fn converse<S>(stream: S, common: Arc<Common>, stop: CancellationToken)
+async fn converse<S>(stream: S, common: Arc<Common>, shared: Arc<Shared>, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let shared = Shared::new();
     let io = TokioIo::new(Io::new(stream, Arc::clone(&shared)));
     let service = service_fn(|request| answer(request, &common, Arc::clone(&shared)));
     let mut connection = pin!(common.http.serve_connection(io, service));

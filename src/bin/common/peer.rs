@@ -14,6 +14,7 @@ use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity};
 use ipfs_cluster::model::Multiaddr;
 use ipfs_cluster::swarm::SwarmError;
 use ipfs_cluster::task::{self, Fatal, Task};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 pub use reload::{ReadTrust, Reload};
@@ -60,6 +61,7 @@ pub async fn run_peer(
     bootstrap: Vec<Multiaddr>,
     Control { stop, reload }: Control,
 ) -> Result<(), PeerError> {
+    raise_files();
     let restapi = config.restapi.clone();
     // Bound first: a port that is taken is said before anything is opened.
     let bound = match &restapi {
@@ -152,6 +154,15 @@ fn cors(config: &ipfs_cluster::config::Cors) -> Cors {
         exposed: config.exposed_headers.clone(),
         credentials: config.allow_credentials,
         max_age: config.max_age,
+    }
+}
+
+/// Lets this process open as many files as the system allows it, as the runtime of Go's programs does.
+fn raise_files() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::debug!("the limit of open files stays as it is: {error}");
     }
 }
 
