@@ -19,7 +19,7 @@ const OURS: [&str; 5] = ["snapshot", "replication", "doctor", "completions", "sa
 /// The port where nobody listens.
 const PORTS: [u16; 1] = [39999];
 
-/// Routes of later work.
+/// `add` comes later; what of a graph, of bandwidth and of a collection is printed is tested beside the code that prints it.
 const LATER: [&str; 6] = ["add-", "health-graph", "health-bandwidth", "ipfs-gc", "help-ipfs", "help-health-bandwidth"];
 
 #[test]
