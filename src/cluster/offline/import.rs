@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use libp2p::identity::Keypair;
 
 use super::folder::{aside, remove, remove_folder};
+use super::settle::settle;
 use crate::cluster::build::{engine_args, pinset_options, stores};
 use crate::config::{Config, PRIVATE, make_folder, write_atomically};
 use crate::crdt::{Engine, Input, Now, Op, RowsError, Seen, Ticket, WriteError, automerge};
@@ -67,6 +68,8 @@ impl Done {
 pub struct Import {
     folder: PathBuf,
     done: Option<Done>,
+    /// What the peer's own engine is opened with, at the end.
+    args: automerge::EngineArgs,
     // In this order: what is written to goes before its folder.
     engine: Box<dyn Engine>,
     db: PinsetDb,
@@ -140,9 +143,10 @@ impl Import {
     fn open(config: &Config, keypair: &Keypair, aside: Aside, done: Option<Done>) -> Result<Self, Fatal> {
         let db = PinsetDb::open(&aside.path, pinset_options(config))?;
         let args = engine_args(config, keypair)?;
-        let open = |error| RowsError::Storage(Box::new(error));
-        let engine = db.write(|rows| automerge::open(args, rows).map_err(open))?;
-        Ok(Self { folder: config.folder.clone(), done, engine, db, aside })
+        // One snapshot is enough, at the end.
+        let limits = automerge::Limits { log_bytes: u64::MAX, ..args.limits };
+        let engine = engine(automerge::EngineArgs { limits, ..args.clone() }, &db)?;
+        Ok(Self { folder: config.folder.clone(), done, args, engine, db, aside })
     }
 
     /// What is in already.
@@ -184,15 +188,24 @@ impl Import {
         Ok(())
     }
 
-    /// Puts the import in the place of the old pinset.
+    /// Puts the import in the place of the old pinset. Of a large one a snapshot is made first, so that its log can go: some
+    /// ten seconds for a million pins.
     ///
     /// # Errors
-    /// When a file cannot be moved; the old pinset is there until its name is taken.
+    /// When the store cannot be written or a file cannot be moved; the old pinset is there until its name is taken.
     pub fn finish(self) -> Result<(), Fatal> {
-        let Self { folder, engine, db, aside, .. } = self;
-        drop((engine, db));
+        let Self { folder, args, engine: adding, db, aside, .. } = self;
+        drop(adding);
+        let args = automerge::EngineArgs { actor_suffix: rand::random(), ..args };
+        settle(engine(args, &db)?.as_mut(), &db)?;
+        drop(db);
         aside.take_place(&folder)
     }
+}
+
+fn engine(args: automerge::EngineArgs, db: &PinsetDb) -> Result<Box<dyn Engine>, Fatal> {
+    let open = |error| RowsError::Storage(Box::new(error));
+    Ok(db.write(|rows| automerge::open(args, rows).map_err(open))?)
 }
 
 /// Why a batch is not written.
@@ -253,6 +266,19 @@ mod tests {
         cleanup(&folder).unwrap();
         assert!(names(&folder).is_empty());
         cleanup(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_log_of_an_import_goes_with_a_snapshot_when_it_is_too_long() {
+        let mut home = Home::new();
+        home.config.crdt.log_bytes = 0;
+        let mut import = Import::begin(&home.config, home.keypair()).unwrap();
+        import.add((0..300).map(pin).collect()).unwrap();
+        import.add((300..500).map(pin).collect()).unwrap();
+        import.finish().unwrap();
+        assert_eq!(names(&home.config.folder).len(), 500);
+        let verified = super::super::verify(&home.config.folder, &mut |_, _| ()).unwrap().unwrap();
+        assert_eq!((verified.pins, verified.changes, verified.faults.len()), (500, 0, 0));
     }
 
     #[test]

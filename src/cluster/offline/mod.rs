@@ -6,6 +6,7 @@ mod pages;
 mod document;
 mod import;
 mod restore;
+mod settle;
 mod verify;
 
 pub use document::export_document;

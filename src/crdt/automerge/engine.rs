@@ -36,6 +36,7 @@ const PROTOCOLS: [&str; 2] = ["/ipfs-cluster/automerge/sync/1", "/ipfs-cluster/a
 const STARTED: &[u8] = b"started";
 
 /// What an engine is opened with.
+#[derive(Clone)]
 pub struct EngineArgs {
     /// The peer's key, which signs changes and heartbeats.
     pub keypair: Keypair,
