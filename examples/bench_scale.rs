@@ -1,6 +1,7 @@
 //! Measures peers with very many pins on loopback, without an IPFS daemon, and prints the figures beside their bounds: `scripts/bench scale`.
 //!
-//! `--pins N` pins (default 1,000,000). With names of parts it runs only those: `joins`, `list`, `ingest`, `starts`, `churn`.
+//! `--pins N` pins (default 1,000,000). With names of parts it runs only those: `joins` (or `join`, only the first
+//! of them), `list`, `ingest`, `starts`, `churn`.
 #[path = "../tests/common/mod.rs"]
 mod common;
 #[path = "bench/daemon.rs"]
@@ -41,8 +42,8 @@ impl Plan {
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--pins" => plan.pins = words.next().ok_or("--pins takes a number")?.replace('_', "").parse()?,
-                "joins" | "list" | "ingest" | "starts" | "churn" => plan.parts.push(word),
-                _ => return Err(format!("{word:?} is no part: joins, list, ingest, starts, churn").into()),
+                "join" | "joins" | "list" | "ingest" | "starts" | "churn" => plan.parts.push(word),
+                _ => return Err(format!("{word:?} is no part: join, joins, list, ingest, starts, churn").into()),
             }
         }
         Ok(plan)
@@ -73,6 +74,9 @@ async fn measure(plan: &Plan, dir: &Path, report: &mut Report) -> Result<(), Err
     }
     if plan.has("joins") {
         scale::joins(dir, &server, plan.pins, report).await?;
+    }
+    if plan.parts.iter().any(|part| part == "join") {
+        scale::one_join(dir, &server, plan.pins, report).await?;
     }
     if plan.has("list") {
         lists::slow_reader(&server, report).await?;

@@ -55,6 +55,14 @@ pub async fn joins(dir: &Path, server: &Daemon, pins: usize, report: &mut Report
     Ok(())
 }
 
+/// Lets one new peer join, from one server.
+pub async fn one_join(dir: &Path, server: &Daemon, pins: usize, report: &mut Report) -> Result<(), Error> {
+    let straight = server.address_at(server.swarm())?;
+    let peer = join(dir, server, "new", &[straight], &[], pins, report).await?;
+    report.row("RSS idle, joined peer", Bound::None, peer.rss_mb(), "MB");
+    Ok(())
+}
+
 async fn join(
     dir: &Path,
     server: &Daemon,
