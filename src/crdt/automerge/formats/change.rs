@@ -27,6 +27,10 @@ pub const FOREIGN_ACTORS_MAX: usize = 512;
 /// Greatest chunk that an author writes: with header and dependencies it is an envelope that gossip carries, 48 KiB.
 pub const CHUNK_WRITE_MAX: usize = 40 * 1024;
 
+/// Greatest chunk of more than one op that an author writes: with header and some dependencies it is a row of 32 KiB. The
+/// database's pages double in size, and one byte more would take 64 KiB.
+pub const CHUNK_FILL: usize = 32 * 1024;
+
 /// Greatest chunk that is read.
 pub const CHUNK_READ_MAX: usize = 64 * 1024;
 
@@ -85,7 +89,7 @@ impl Budget {
         let fits = self.ops < OPS_MAX
             && self.preds + op.preds.len() <= CHANGE_PREDS_MAX
             && self.actors.len() + new.len() <= FOREIGN_ACTORS_MAX
-            && FRONT_BYTES + bytes <= CHUNK_WRITE_MAX;
+            && FRONT_BYTES + bytes <= CHUNK_FILL;
         if fits || self.ops == 0 {
             let new: Vec<Actor> = new.into_iter().cloned().collect();
             self.actors.extend(new);
