@@ -271,7 +271,7 @@ fn wrong_words_and_hosts_are_told_as_go_tells_them() {
     let text = "error parsing host multiaddress: failed to parse multiaddr \"abc\": must begin with /\n";
     assert_eq!(run("--host abc id"), (1, String::new(), text.into()));
     assert_eq!(run("").0, 0);
-    assert_eq!(run("commands").1.lines().count(), 22 + 5, "Go's and ours");
+    assert_eq!(run("commands").1.lines().count(), 22 + 10, "Go's and ours");
 }
 
 #[test]
@@ -284,4 +284,61 @@ fn credentials_are_sent_and_never_shown() {
     assert_eq!(server.asked(), ["GET /version \"Basic dXNlcjpodXNo\""]);
     let (code, out, _) = server.ctl("--basic-auth user:hush version");
     assert!(code == 1 && out.contains("http: server gave HTTP response to HTTPS client"), "{out}");
+}
+
+#[test]
+fn probes_end_with_a_code_and_say_why() {
+    let well = "{\"code\":200,\"message\":\"this peer runs\"}".to_owned();
+    let behind = "{\"code\":503,\"message\":\"another peer knows more\"}".to_owned();
+    let server = Server::new(&[("GET /livez", 200, well), ("GET /syncedz", 503, behind)]);
+    assert_eq!(server.ctl("health live"), (0, "this peer runs\n".into(), String::new()));
+    assert_eq!(server.ctl("health synced"), (1, "another peer knows more\n".into(), String::new()));
+    let (code, json, _) = server.ctl("--enc json health synced");
+    assert!(code == 1 && json.contains("\"code\": 503"), "{json}");
+    // A peer that knows no such probe.
+    assert_eq!(server.ctl("health ready").0, 2);
+    assert_eq!(told(ctl("--host /ip4/127.0.0.1/tcp/1 health live")).0, 1);
+}
+
+#[test]
+fn pins_are_counted_by_status() {
+    let counts = "{\"pins\":9,\"peer\":\"P\",\"allocated\":5,\"status\":{\"pinned\":5,\"pin_error\":0}}".to_owned();
+    let server = Server::new(&[("GET /pins/counts", 200, counts)]);
+    let text = "pins in the pinset: 9\nof them on P: 5\n  pinned: 5\n";
+    assert_eq!(server.ctl("health pins"), (0, text.into(), String::new()));
+}
+
+#[test]
+fn a_file_of_pins_goes_in_one_request_and_failures_keep_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pins");
+    std::fs::write(&file, format!("\n{A}\n\n{{\"cid\":\"x\"}}\n")).unwrap();
+    let answers = format!(
+        "{{\"line\":1,\"cid\":\"{A}\",\"ok\":true}}\n{{\"line\":2,\"cid\":\"\",\"ok\":false,\"code\":400,\"error\":\"bad\"}}\n"
+    );
+    let server = Server::new(&[("POST /pins", 200, answers.clone())]);
+    let line = format!("pin add --name n --from-file {}", file.display());
+    assert_eq!(server.ctl(&line), (2, "line 4: bad\npinned: 1, failed: 1\n".into(), String::new()));
+    assert_eq!(server.asked(), ["POST /pins"]);
+    let (code, json, _) = server.ctl(&format!("--enc json {line}"));
+    assert!(code == 2 && json.contains("\"line\": 2,") && json.contains("\"line\": 4,"), "{json}");
+    // An answer that ends early tells from where on nothing is known.
+    let early = answers.lines().next().unwrap().to_owned();
+    let (code, _, told) = Server::new(&[("POST /pins", 200, early)]).ctl(&line);
+    assert!(code == 1 && told.contains("stopped answering at line 4"), "{told}");
+    let (code, _, told) = server.ctl("pin add --from-file /nowhere/pins");
+    assert!(code == 1 && told.starts_with("error opening the file: "), "{told}");
+}
+
+#[test]
+fn events_are_printed_a_line_each() {
+    let event = |fields: &str| format!("event: x\nid: y\ndata: {{{fields}}}\n\n");
+    let pin = event(&format!("\"id\":\"P.1\",\"event\":\"pin\",\"at\":\"2026-05-11T08:17:41Z\",\"cid\":\"{A}\""));
+    let reset = event("\"id\":\"P.2\",\"event\":\"reset\",\"error\":\"a\\nb\"");
+    let server = Server::new(&[("GET /events", 200, format!(": beat\n\n{pin}{reset}"))]);
+    let lines = format!("2026-05-11T08:17:41Z | P.1 | pin | {A}\n0001-01-01T00:00:00Z | P.2 | reset | a b\n");
+    assert_eq!(server.ctl("events --since P.0"), (0, lines, String::new()));
+    assert_eq!(server.asked(), ["GET /events?last-event-id=P.0"]);
+    let broken = event("\"event\":\"error\",\"error\":\"the ledger\"");
+    assert_eq!(Server::new(&[("GET /events", 200, broken)]).ctl("events").0, 2);
 }

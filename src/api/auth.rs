@@ -16,6 +16,9 @@ const BEARER: &str = "Bearer realm=\"Restricted IPFS Cluster API\"";
 const BASIC: &str = "Basic realm=\"Restricted IPFS Cluster API\"";
 const BAD_TOKEN: &str = "Bearer realm=\"Restricted IPFS Cluster API\", error=\"invalid_token\"";
 
+/// Paths that whoever probes a peer may ask without a password.
+const PROBES: [&str; 4] = ["/health", "/livez", "/readyz", "/syncedz"];
+
 /// The users and passwords that an API admits; shows none of them.
 #[derive(Clone, Default)]
 pub struct Credentials(Vec<User>);
@@ -46,8 +49,8 @@ impl Credentials {
     /// # Errors
     /// What is answered to one who is not admitted.
     pub(super) fn admit(&self, request: &Parts) -> Result<Option<Admitted>, Refusal> {
-        let is_open =
-            request.method == Method::OPTIONS || (request.method == Method::GET && request.uri.path() == "/health");
+        let is_open = request.method == Method::OPTIONS
+            || (request.method == Method::GET && PROBES.contains(&request.uri.path()));
         if is_open {
             return Ok(None);
         }
@@ -174,7 +177,9 @@ mod tests {
 
     #[test]
     fn only_the_probe_and_options_are_open() {
-        assert_eq!(ask(&Method::GET, "/health", None), None);
+        for probe in PROBES {
+            assert_eq!(ask(&Method::GET, probe, None), None);
+        }
         assert_eq!(ask(&Method::OPTIONS, "/id", None), None);
         assert!(ask(&Method::GET, "/health/", None).is_some());
         assert!(ask(&Method::POST, "/health", None).is_some());

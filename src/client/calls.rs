@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use super::documents::documents;
 use super::error::Error;
 use super::request::Client;
-use crate::model::{Cid, PeerId, PinOptions};
+use crate::model::{Cid, PeerId, PinOptions, Probe};
 use crate::wire::rest::{
-    Alert, Bandwidth, ConnectGraph, ContentPath, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, ReplicationHealth,
-    Version, options_to_query,
+    self, Alert, Bandwidth, ConnectGraph, ContentPath, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, PinCounts,
+    ReplicationHealth, Version, options_to_query,
 };
 
 /// What paths have to escape besides controls; slashes stay.
@@ -59,6 +59,25 @@ impl Client {
     /// [`Error`].
     pub async fn health(&self) -> Result<(), Error> {
         self.send(Method::GET, "/health").await.map(drop)
+    }
+
+    /// What the peer answers to a probe: code 200 or 503, and why.
+    ///
+    /// # Errors
+    /// [`Error`], with code 404 of a peer that knows no such thing.
+    pub async fn probe(&self, probe: Probe) -> Result<rest::Error, Error> {
+        match self.call(Method::GET, probe.path()).await {
+            Err(Error { code: 503, message }) => Ok(rest::Error { code: 503, message }),
+            answer => answer,
+        }
+    }
+
+    /// How many pins there are, and where the peer that is asked stands with its own.
+    ///
+    /// # Errors
+    /// [`Error`], with code 400 of a peer that knows no such thing.
+    pub async fn pin_counts(&self) -> Result<PinCounts, Error> {
+        self.call(Method::GET, "/pins/counts").await
     }
 
     /// Who is connected with whom.
@@ -227,6 +246,6 @@ fn escaped(path: &str) -> String {
     utf8_percent_encode(path, &PATH).to_string()
 }
 
-fn value(text: &str) -> String {
+pub(super) fn value(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }

@@ -1,8 +1,10 @@
 //! The REST API from the other side: what ctl, follow and tests call.
+mod bulk;
 mod calls;
 mod connector;
 mod documents;
 mod error;
+mod events;
 mod host;
 mod request;
 mod wait;

@@ -83,10 +83,15 @@ impl Client {
 
     /// Sends a request; an answer that is not 2xx is an error.
     pub(super) async fn send(&self, method: Method, path: &str) -> Result<Answer, Error> {
+        self.send_body(method, path, Bytes::new()).await
+    }
+
+    /// Sends a request with a body.
+    pub(super) async fn send_body(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, Error> {
         let due = self.timeout.map(|timeout| task::now() + timeout);
         let mut last = Error::local("no API address given");
         for server in &self.servers {
-            match self.send_to(server, &method, path, due).await {
+            match self.send_to(server, &method, (path, body.clone()), due).await {
                 Err(error) if error.is_local() => last = error,
                 answer => return answer,
             }
@@ -98,7 +103,7 @@ impl Client {
         &self,
         server: &Server,
         method: &Method,
-        path: &str,
+        (path, body): (&str, Bytes),
         due: Option<Instant>,
     ) -> Result<Answer, Error> {
         let url = format!("{}{path}", server.base);
@@ -108,7 +113,7 @@ impl Client {
         if let Some(value) = &self.authorization {
             request = request.header(AUTHORIZATION, value);
         }
-        let request = request.body(Full::default()).map_err(|error| Error::local(format!("{context}: {error}")))?;
+        let request = request.body(Full::new(body)).map_err(|error| Error::local(format!("{context}: {error}")))?;
         let response = in_time(due, server.http.request(request)).await;
         let response = response.ok_or_else(|| timed_out(&context))?;
         let response = response.map_err(|error| Error::local(format!("{context}: {}", cause(&error))))?;

@@ -1,5 +1,8 @@
 //! What all front ends call.
+mod events;
 mod health;
+mod pages;
+mod probe;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -297,14 +300,7 @@ impl Cluster {
     /// Returns the pinset in key order, page by page: what changes meanwhile may or may not be in it.
     #[must_use]
     pub fn allocations(&self, types: PinTypes) -> BoxStream<'static, Result<Pin, Error>> {
-        self.inner
-            .local
-            .pins()
-            .filter(move |pin| {
-                let keep = pin.as_ref().map_or(true, |pin| types.contains(pin.kind));
-                futures::future::ready(keep)
-            })
-            .boxed()
+        self.allocations_after(types, None)
     }
 
     async fn resolve(&self, path: String) -> Result<Cid, Error> {

@@ -1,7 +1,7 @@
 //! What a cluster says of its connections, and of the blocks that its daemons let go.
 use std::collections::BTreeMap;
 
-use super::{Cid, PeerId};
+use super::{Cid, PeerId, TrackerStatus};
 
 /// A block that was collected, or why one was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,4 +40,41 @@ pub struct ConnectGraph {
     pub trusted: BTreeMap<PeerId, bool>,
     /// The daemon of each peer.
     pub daemons: BTreeMap<PeerId, PeerId>,
+}
+
+/// What a probe asks a peer: each more than the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Whether it runs: if not, a restart helps.
+    Live,
+    /// Whether it reads and writes pins: if not, requests belong elsewhere.
+    Ready,
+    /// Whether it has all changes that it heard of.
+    Synced,
+}
+
+impl Probe {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Live, Self::Ready, Self::Synced];
+
+    /// Returns the path that it is asked at.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Live => "/livez",
+            Self::Ready => "/readyz",
+            Self::Synced => "/syncedz",
+        }
+    }
+}
+
+/// How many pins there are, and where one peer stands with those that it is to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinCounts {
+    /// Whose statuses.
+    pub peer: PeerId,
+    /// Pins in the pinset, on whatever peers.
+    pub pins: u64,
+    /// Of each of [`TrackerStatus::TRACKED`], how many of this peer's stand there.
+    pub by_status: Vec<(TrackerStatus, u64)>,
 }

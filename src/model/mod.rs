@@ -1,4 +1,5 @@
 //! The nouns: pure data, no IO.
+mod event;
 mod health;
 mod metric;
 mod peer;
@@ -7,7 +8,8 @@ mod replication;
 mod status;
 mod time;
 
-pub use health::{ConnectGraph, GcKey, RepoGc};
+pub use event::{Event, Happening, Told};
+pub use health::{ConnectGraph, GcKey, PinCounts, Probe, RepoGc};
 pub use metric::{Alert, Metric};
 pub use peer::{IpfsInfo, Multiaddr, PeerId, PeerInfo, Trust};
 pub use pin::{Cid, MaxDepth, Pin, PinMode, PinOptions, PinType, PinTypes};

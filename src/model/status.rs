@@ -52,6 +52,24 @@ impl TrackerStatus {
         Self::UnexpectedlyUnpinned,
     ];
 
+    /// Where a pin can stand that the peer holds, is to hold or lets go of.
+    pub const TRACKED: [Self; 8] = [
+        Self::Pinned,
+        Self::Pinning,
+        Self::PinQueued,
+        Self::PinError,
+        Self::UnexpectedlyUnpinned,
+        Self::UnpinQueued,
+        Self::Unpinning,
+        Self::UnpinError,
+    ];
+
+    /// Returns whether the peer lets go of what stands here.
+    #[must_use]
+    pub const fn is_leaving(self) -> bool {
+        matches!(self, Self::UnpinQueued | Self::Unpinning | Self::UnpinError)
+    }
+
     /// The bit that Go's calls and filters carry.
     #[must_use]
     pub const fn bit(self) -> u16 {
@@ -123,6 +141,14 @@ impl StatusFilter {
             "queued" => 1536,
             name => TrackerStatus::ALL.into_iter().find(|s| s.name() == name).map_or(0, TrackerStatus::bit),
         }
+    }
+
+    /// The statuses of it that pins in the pinset can have; `None` when there are none.
+    #[must_use]
+    pub fn staying(self) -> Option<Self> {
+        let leaving = TrackerStatus::ALL.into_iter().filter(|status| status.is_leaving());
+        let rest = leaving.fold(self.0, |bits, status| bits & !status.bit());
+        (self == Self::ALL || rest != 0).then_some(Self(rest))
     }
 
     /// Returns whether `status` is in the set.

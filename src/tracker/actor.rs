@@ -20,7 +20,7 @@ use super::jobs::{Call, Jobs, Told};
 use super::sweep::{self, Found, Sweep};
 use super::wishes::{Wishes, is_wanted};
 use crate::ipfs::{Connector, IpfsError, PinRequest};
-use crate::model::{Cid, MaxDepth, PeerId, Pin, UnixMillis};
+use crate::model::{Cid, Happening, MaxDepth, PeerId, Pin, UnixMillis};
 use crate::store::StoreError;
 use crate::store::ledger::{Due, Row};
 use crate::task::{self, Fatal};
@@ -64,6 +64,10 @@ pub(super) struct Actor {
     paused_until: UnixMillis,
     /// What jobs told and nobody heard yet.
     unheard: VecDeque<Told>,
+    /// Rung when events are on disk.
+    news: watch::Sender<()>,
+    /// Whether a walk over the whole pinset is news: not the first one of a new ledger.
+    walk_is_news: bool,
     /// The ledger's due rows are all known here, as far as they are committed.
     loaded: bool,
 }
@@ -74,6 +78,7 @@ impl Actor {
         args: Args,
         commands: mpsc::Receiver<Command>,
         daemon: watch::Sender<Daemon>,
+        news: watch::Sender<()>,
     ) -> Result<Self, StoreError> {
         let clock = Clock::start();
         let limits = Limits {
@@ -83,6 +88,8 @@ impl Actor {
             window: WINDOW_MAX,
         };
         Ok(Self {
+            walk_is_news: args.ledger.cursor()?.is_some(),
+            news,
             feed: Feed::new(args.ledger.cursor()?, &*args.wishes),
             generation: args.ledger.generation()?,
             changed: args.wishes.changed(),
@@ -271,6 +278,7 @@ impl Actor {
         self.loaded = false;
         match result {
             Ok(cursor) => {
+                self.news.send_replace(());
                 self.jobs.launch();
                 if let Some(cursor) = cursor {
                     self.wishes.worked_off(cursor);
@@ -362,9 +370,13 @@ impl Actor {
         match step {
             Step::Nothing => self.hungry = false,
             Step::Changed(cids, commit) => {
-                for cid in &cids {
-                    self.wish(cid, true, now)?;
+                let (place, mut changes) = (self.book.events(), Vec::with_capacity(cids.len()));
+                for cid in cids {
+                    let is_wished = self.wish(&cid, true, now)?;
+                    changes.push(if is_wished { Happening::Wished(cid) } else { Happening::Dropped(cid) });
                 }
+                // Only now: a step that failed is taken again.
+                self.book.happened(place, changes, now);
                 self.book.move_cursor(commit);
             }
             Step::Pins(pins) => {
@@ -380,6 +392,8 @@ impl Actor {
                 let (next, walked) = feed.looked_at(rows.last().map(|(cid, _)| *cid));
                 feed = next;
                 if let Some(commit) = walked {
+                    let is_news = std::mem::replace(&mut self.walk_is_news, true);
+                    self.book.happened(self.book.events(), is_news.then_some(Happening::Everything), now);
                     self.book.move_cursor(commit);
                 }
             }
@@ -388,15 +402,16 @@ impl Actor {
         Ok(())
     }
 
-    /// Takes up what is wished of one CID; `again` when it is news.
-    fn wish(&mut self, cid: &Cid, again: bool, now: UnixMillis) -> Result<(), TrackerError> {
-        let (row, pin) = self.look(cid)?;
-        let effects = match pin {
+    /// Takes up what is wished of one CID; `again` when it is news. Returns whether it is in the pinset.
+    fn wish(&mut self, cid: &Cid, again: bool, now: UnixMillis) -> Result<bool, TrackerError> {
+        let (pin, row) = (self.wishes.pin(cid)?, self.book.row(cid)?);
+        let is_wished = pin.is_some();
+        let effects = match pin.filter(|pin| is_wanted(pin, &self.own)) {
             Some(pin) => self.queue.want(*cid, pin.max_depth == MaxDepth::Direct, again, row, now),
             None => self.queue.forget(*cid, row, now),
         };
         self.apply(effects, now);
-        Ok(())
+        Ok(is_wished)
     }
 
     fn found(&mut self, found: Found) {

@@ -6,12 +6,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::core::Effect;
-use crate::model::{Cid, TrackerStatus as Status, UnixMillis};
+use crate::model::{Cid, Event, Happening, TrackerStatus as Status, UnixMillis};
 use crate::store::StoreError;
-use crate::store::ledger::{Batch, Event, LedgerDb, Row};
+use crate::store::ledger::{Batch, LedgerDb, Row};
 
 /// Rows that wait for a commit before no more wishes are read.
 const ROWS_MAX: usize = 5_000;
+/// Events that wait as rows do: pins of other peers make no rows.
+const EVENTS_MAX: usize = ROWS_MAX;
 /// How long rows that nothing waits for are gathered: each commit is an fsync that the pinset's commits share the disk
 /// with.
 const GATHER: Duration = Duration::from_millis(100);
@@ -60,10 +62,21 @@ impl Book {
         let status = row.as_ref().map_or(Status::Unpinned, |row| row.status);
         if is_news(status) {
             let error = row.as_ref().map_or(String::new(), |row| row.error.clone());
-            self.open.events.push(Event { at: now, cid, status, error });
+            self.open.events.push(Event { at: now, what: Happening::Came { cid, status, error } });
         }
         self.open.rows.insert(cid, row);
         true
+    }
+
+    /// Events noted so far.
+    pub fn events(&self) -> usize {
+        self.open.events.len()
+    }
+
+    /// Takes down what happened to the pinset, before the events that came of it: those from `place` on.
+    pub fn happened(&mut self, place: usize, what: impl IntoIterator<Item = Happening>, now: UnixMillis) {
+        let place = place.min(self.open.events.len());
+        self.open.events.splice(place..place, what.into_iter().map(|what| Event { at: now, what }));
     }
 
     /// The news up to `commit` are in the rows noted so far.
@@ -84,7 +97,7 @@ impl Book {
 
     /// Returns whether more rows may be noted that nobody waits for.
     pub fn has_room(&self) -> bool {
-        self.open.rows.len() + self.open.found.len() < ROWS_MAX
+        self.open.rows.len() + self.open.found.len() < ROWS_MAX && self.open.events.len() < EVENTS_MAX
     }
 
     /// Returns whether marks of a sweep are not committed yet.

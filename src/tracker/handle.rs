@@ -10,7 +10,7 @@ use super::breaker::Daemon;
 use super::core::is_unpin;
 use super::info::{Priority, Shown};
 use super::wishes::Wishes;
-use crate::model::{Cid, Pin, PinInfo, StatusFilter, TrackerStatus as Status};
+use crate::model::{Cid, Event, Pin, PinInfo, StatusFilter, TrackerStatus as Status};
 use crate::store::StoreError;
 use crate::store::ledger::{Counts, LedgerDb, Row};
 use crate::task::{self, Task};
@@ -29,6 +29,7 @@ pub struct Tracker {
     ledger: Arc<LedgerDb>,
     wishes: Arc<dyn Wishes>,
     daemon: watch::Receiver<Daemon>,
+    news: watch::Receiver<()>,
     shown: Arc<Shown>,
 }
 
@@ -42,8 +43,9 @@ pub fn spawn(args: Args) -> Result<(Tracker, Task), StoreError> {
     let priority = Priority { max_age: args.priority_max_age, max_retries: args.priority_max_retries };
     let shown = Arc::new(Shown { own: args.own, peername: args.peername.clone(), priority });
     let (ledger, wishes) = (args.ledger.clone(), args.wishes.clone());
-    let actor = Actor::new(args, commands, tell)?;
-    Ok((Tracker { commands: sender, ledger, wishes, daemon, shown }, Task::spawn(|stop| actor.run(stop))))
+    let (ring, news) = watch::channel(());
+    let actor = Actor::new(args, commands, tell, ring)?;
+    Ok((Tracker { commands: sender, ledger, wishes, daemon, news, shown }, Task::spawn(|stop| actor.run(stop))))
 }
 
 impl Tracker {
@@ -60,7 +62,17 @@ impl Tracker {
     /// As in Go, what left the pinset is only shown to a filter that asks for it. Pages are read as they are taken.
     #[must_use]
     pub fn statuses(&self, filter: StatusFilter) -> BoxStream<'static, Result<PinInfo, TrackerError>> {
-        let first = (self.clone(), Place::Pins(None));
+        self.statuses_from(filter, None)
+    }
+
+    /// As [`Tracker::statuses`], from after the key `start` of the pinset on.
+    #[must_use]
+    pub fn statuses_from(
+        &self,
+        filter: StatusFilter,
+        start: Option<Vec<u8>>,
+    ) -> BoxStream<'static, Result<PinInfo, TrackerError>> {
+        let first = (self.clone(), Place::Pins(start));
         stream::try_unfold(first, move |(tracker, place)| async move {
             if matches!(place, Place::End) {
                 return Ok(None);
@@ -120,6 +132,28 @@ impl Tracker {
     /// [`TrackerError::Ledger`].
     pub fn counts(&self) -> Result<Counts, TrackerError> {
         Ok(self.ledger.counts()?)
+    }
+
+    /// Returns at most `limit` events from number `from` on, or from the oldest that is kept, each with its number.
+    ///
+    /// # Errors
+    /// [`TrackerError::Ledger`].
+    pub fn events(&self, from: u64, limit: usize) -> Result<Vec<(u64, Event)>, TrackerError> {
+        Ok(self.ledger.events(from, limit)?)
+    }
+
+    /// Returns the number of the event that comes next.
+    ///
+    /// # Errors
+    /// [`TrackerError::Ledger`].
+    pub fn events_end(&self) -> Result<u64, TrackerError> {
+        Ok(self.ledger.events_end()?)
+    }
+
+    /// Rings when there may be new events; ends with the tracker.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.clone()
     }
 
     /// The daemon, as it is seen here.

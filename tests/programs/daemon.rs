@@ -62,6 +62,11 @@ impl<'a> Daemon<'a> {
         assert!(status.success(), "it ended with {status}:\n{}", tail(&self.log()));
     }
 
+    /// Ends it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process.take().expect("it runs").kill();
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.as_ref().expect("it runs").signal(signal);

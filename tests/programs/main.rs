@@ -2,6 +2,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod daemon;
+
+mod bulk;
 mod doctor;
 mod epoch;
 mod faults;

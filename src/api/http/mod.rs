@@ -8,5 +8,5 @@ mod tls;
 mod trailers;
 
 pub use listener::{BindError, Listener};
-pub use server::{Args, Timeouts, serve};
+pub use server::{Args, Stopping, Timeouts, serve};
 pub use tls::{Tls, TlsError};

@@ -79,6 +79,10 @@ pub fn serve(args: Args) -> Task {
     Task::spawn(|stop| run(args, stop))
 }
 
+/// Goes with every request: cancelled when the server is to stop, so that answers without an end come to one.
+#[derive(Clone, Debug)]
+pub struct Stopping(pub CancellationToken);
+
 /// What all connections of a server have in common.
 struct Common {
     http: http1::Builder,
@@ -165,7 +169,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let io = TokioIo::new(Io::new(stream, Arc::clone(&shared)));
-    let service = service_fn(|request| answer(request, &common, Arc::clone(&shared)));
+    let stopping = Stopping(stop.clone());
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(stopping.clone());
+        answer(request, &common, Arc::clone(&shared))
+    });
     let mut connection = pin!(common.http.serve_connection(io, service));
     let mut is_stopping = false;
     loop {

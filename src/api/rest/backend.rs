@@ -7,7 +7,8 @@ use futures::stream::BoxStream;
 
 use crate::cluster::{Cluster, Error, ReplicationHealth};
 use crate::model::{
-    Alert, Cid, ConnectGraph, GlobalPinInfo, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, RepoGc, StatusFilter,
+    Alert, Cid, ConnectGraph, GlobalPinInfo, Metric, PeerId, PeerInfo, Pin, PinCounts, PinOptions, PinTypes, Probe,
+    RepoGc, StatusFilter, Told,
 };
 
 /// What handlers share.
@@ -40,6 +41,11 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn alerts(&self) -> Vec<Alert>;
     fn replication(&self) -> ReplicationHealth;
     fn snapshot(&self) -> Answers<Bytes>;
+    fn allocations_after(&self, types: PinTypes, after: Option<Cid>) -> Answers<Pin>;
+    fn status_after(&self, filter: StatusFilter, local: bool, after: Option<Cid>) -> Answers<GlobalPinInfo>;
+    fn events(&self, after: Option<&str>) -> Answers<Told>;
+    fn probe(&self, probe: Probe) -> Result<&'static str, String>;
+    fn pin_counts(&self) -> Result<PinCounts, Error>;
 }
 
 impl Backend for Cluster {
@@ -136,5 +142,25 @@ impl Backend for Cluster {
 
     fn snapshot(&self) -> Answers<Bytes> {
         self.snapshot()
+    }
+
+    fn allocations_after(&self, types: PinTypes, after: Option<Cid>) -> Answers<Pin> {
+        self.allocations_after(types, after)
+    }
+
+    fn status_after(&self, filter: StatusFilter, local: bool, after: Option<Cid>) -> Answers<GlobalPinInfo> {
+        self.status_after(filter, local, after)
+    }
+
+    fn events(&self, after: Option<&str>) -> Answers<Told> {
+        self.events(after)
+    }
+
+    fn probe(&self, probe: Probe) -> Result<&'static str, String> {
+        self.probe(probe)
+    }
+
+    fn pin_counts(&self) -> Result<PinCounts, Error> {
+        self.pin_counts()
     }
 }

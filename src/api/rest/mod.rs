@@ -4,6 +4,7 @@ mod backend;
 mod extract;
 mod monitor;
 mod options;
+mod own;
 mod peers;
 mod pins;
 mod replication;

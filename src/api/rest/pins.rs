@@ -11,12 +11,16 @@ use super::super::error::{ApiError, json};
 use super::super::stream::ndjson;
 use super::backend::{Api, Backend};
 use super::extract::{Params, PathTarget, Target, cid};
+use super::own::paging::Part;
 use crate::cluster::Error;
 use crate::model::{self, Cid, StatusFilter};
 use crate::wire::rest::{GlobalPinInfo, Pin};
 
 /// CIDs of one request whose status is looked up at a time: each asks up to all peers.
 const LOOKUPS_MAX: usize = 32;
+
+/// Why there is no page of what leaves the pinset.
+const LEAVING: &str = "what is being unpinned has no pages: ask without limit, cursor and other filters";
 
 pub(super) async fn pin(State(Api(cluster)): State<Api>, target: Target) -> Result<Response, ApiError> {
     let pin = cluster.pin(target.cid, target.options).await?;
@@ -63,6 +67,12 @@ pub(super) async fn no_cid() -> Result<Response, ApiError> {
     Err(ApiError::no_route())
 }
 
+/// `/pins/counts` with the methods of a CID, which it is none.
+pub(super) async fn no_such_cid() -> Result<Response, ApiError> {
+    cid("counts")?;
+    Err(ApiError::no_route())
+}
+
 pub(super) async fn status_all(State(Api(cluster)): State<Api>, Params(query): Params) -> Result<Response, ApiError> {
     let local = query.is_true("local");
     if let Some(text) = query.get("cids") {
@@ -71,6 +81,11 @@ pub(super) async fn status_all(State(Api(cluster)): State<Api>, Params(query): P
     }
     let filter = StatusFilter::parse(query.get("filter").unwrap_or_default());
     let filter = filter.ok_or_else(|| ApiError::bad_request("invalid filter value"))?;
+    if let Some(part) = Part::parse(&query)? {
+        let staying = filter.staying().ok_or_else(|| ApiError::bad_request(LEAVING))?;
+        let infos = cluster.status_after(staying, local, part.after);
+        return Ok(part.of_infos(infos).await);
+    }
     Ok(infos(cluster.status_all(filter, local)).await)
 }
 

@@ -13,8 +13,10 @@ use super::super::cors::Cors;
 use super::super::error::{ApiError, json, no_content};
 use super::super::router::{Pipeline, header_map, no_head, pass, wrong_method};
 use super::backend::{Api, Backend};
+use super::own::{bulk, events, probes};
 use super::{allocations, monitor, peers, pins, replication};
 use crate::cluster::Cluster;
+use crate::model::Probe;
 use crate::wire::rest;
 
 /// What the configuration says about the REST API.
@@ -52,7 +54,8 @@ fn routes(backend: Arc<dyn Backend>) -> Router {
         .route("/peers/{peer}", delete(peers::remove))
         .route("/allocations", no_head(get(allocations::list)))
         .route("/allocations/{hash}", no_head(get(allocations::one)))
-        .route("/pins", no_head(get(pins::status_all)))
+        .route("/pins", no_head(get(pins::status_all).post(bulk::pin)))
+        .route("/pins/counts", no_head(get(probes::counts).post(pins::no_such_cid).delete(pins::no_such_cid)))
         .route("/pins/recover", no_head(post(pins::recover_all).get(pins::no_cid)))
         .route("/pins/sync", no_head(post(pins::recover_all).get(pins::no_cid)))
         .route("/pins/{hash}", no_head(get(pins::status).post(pins::pin).delete(pins::unpin)))
@@ -66,6 +69,10 @@ fn routes(backend: Arc<dyn Backend>) -> Router {
         .route("/monitor/metrics/{name}", no_head(get(monitor::metrics)))
         .route("/token", post(token))
         .route("/health", no_head(get(|| async { no_content() })))
+        .route("/events", no_head(get(events::listen)))
+        .route("/livez", probes::probe(Probe::Live))
+        .route("/readyz", probes::probe(Probe::Ready))
+        .route("/syncedz", probes::probe(Probe::Synced))
         .route("/health/graph", no_head(get(monitor::graph)))
         .route("/health/bandwidth", no_head(get(monitor::bandwidth)))
         .route("/ipfs/gc", post(monitor::gc))

@@ -160,6 +160,46 @@ impl Backend for Small {
         stream::iter(["frame ", "by frame"]).map(|part| Ok(Bytes::from(part))).boxed()
     }
 
+    fn allocations_after(&self, types: PinTypes, after: Option<Cid>) -> BoxStream<'static, Result<Pin, Error>> {
+        let rest =
+            move |pin: &Result<Pin, Error>| futures::future::ready(pin.as_ref().is_ok_and(|pin| Some(pin.cid) > after));
+        self.allocations(types).filter(rest).boxed()
+    }
+
+    fn status_after(
+        &self,
+        filter: StatusFilter,
+        local: bool,
+        after: Option<Cid>,
+    ) -> BoxStream<'static, Result<GlobalPinInfo, Error>> {
+        assert!(!filter.matches(TrackerStatus::UnpinError) || filter == StatusFilter::ALL);
+        let rest = move |row: &Result<GlobalPinInfo, Error>| {
+            futures::future::ready(row.as_ref().is_ok_and(|row| Some(row.cid) > after))
+        };
+        self.status_all(filter, local).filter(rest).boxed()
+    }
+
+    fn events(&self, after: Option<&str>) -> BoxStream<'static, Result<Told, Error>> {
+        let (at, cid) = (UnixMillis::from_seconds(1_778_487_461), A.parse().unwrap());
+        let came = Happening::Came { cid, status: TrackerStatus::PinError, error: "two\nlines".into() };
+        let event = |id: &str, what| Ok(Told { id: id.into(), event: Some(Event { at, what }) });
+        let all = vec![event("P.1", Happening::Wished(cid)), event("P.2", came)];
+        match after {
+            None => stream::iter(all).boxed(),
+            Some("P.1") => stream::iter(all).skip(1).boxed(),
+            Some(_) => stream::iter([Ok(Told { id: "P.2".into(), event: None })]).boxed(),
+        }
+    }
+
+    fn probe(&self, probe: Probe) -> Result<&'static str, String> {
+        if probe == Probe::Synced { Err("behind".into()) } else { Ok("well") }
+    }
+
+    fn pin_counts(&self) -> Result<PinCounts, Error> {
+        let by_status = vec![(TrackerStatus::Pinned, 5), (TrackerStatus::UnpinError, 2)];
+        Ok(PinCounts { peer: PEER.parse().unwrap(), pins: 9, by_status })
+    }
+
     fn metric_names(&self) -> Vec<String> {
         vec!["ping".into(), "freespace".into()]
     }
@@ -179,23 +219,23 @@ pub(super) fn api(options: &RestOptions) -> (Router, Arc<Small>) {
     (over(small.clone(), options), small)
 }
 
-async fn ask(router: &Router, request: &str) -> Response<Body> {
+pub(super) async fn ask(router: &Router, request: &str) -> Response<Body> {
     let (method, uri) = request.split_once(' ').unwrap();
     let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
     router.clone().oneshot(request).await.unwrap()
 }
 
-async fn text(response: Response<Body>) -> (u16, String) {
+pub(super) async fn text(response: Response<Body>) -> (u16, String) {
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())
 }
 
-async fn answer(request: &str) -> (u16, String) {
+pub(super) async fn answer(request: &str) -> (u16, String) {
     text(ask(&api(&RestOptions::default()).0, request).await).await
 }
 
-fn fault(code: u16, message: &str) -> (u16, String) {
+pub(super) fn fault(code: u16, message: &str) -> (u16, String) {
     (code, format!("{{\"code\":{code},\"message\":{}}}\n", serde_json::to_string(message).unwrap()))
 }
 

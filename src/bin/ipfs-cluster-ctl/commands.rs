@@ -45,6 +45,7 @@ pub fn program() -> Command {
             ),
         )
         .command(snapshot())
+        .command(events())
         .command(ipfs())
         .command(completions::command("ipfs-cluster-ctl"))
 }
@@ -135,6 +136,7 @@ cluster would choose.",
         .flag(Flag::text("mode", "how to pin: recursive or direct").default("recursive"))
         .flag(Flag::text("expire-in", "duration after which the item is unpinned, such as 24h"))
         .flag(Flag::list("metadata", "key=value, may be given many times"))
+        .flag(Flag::text("from-file", "pin each line of a file (\"-\" is stdin): a CID, or a pin in JSON"))
 }
 
 fn pin_update() -> Command {
@@ -206,12 +208,27 @@ each member, such as \"ping\" or \"freespace\".",
 Prints whether the peer has what the others have, what waits, how long its log is, and what
 was noticed: forks, damage, joins. The peer has all that it heard of when it is in sync.",
     );
+    let live = Command::new("live", "Probe whether the peer runs")
+        .about("Exits with 0 when the peer runs, with 1 when it does not: for probes that restart it.");
+    let ready = Command::new("ready", "Probe whether the peer reads and writes pins")
+        .about("Exits with 0 when the peer can be asked, with 1 when not: for probes that choose whom to ask.");
+    let synced = Command::new("synced", "Probe whether the peer has all changes that it heard of")
+        .about("Exits with 0 when the peer has what the others have, with 1 when it is behind them.");
+    let pins = Command::new("pins", "Count the pins, and the peer's own by status").about(
+        "
+Prints how many pins there are, and how many of those that the peer is to hold stand where.
+It is as fast with millions of pins as with one.",
+    );
     Command::new("health", "Cluster monitoring information")
         .command(graph)
         .command(metrics)
         .command(alerts)
         .command(bandwidth)
         .command(replication)
+        .command(live)
+        .command(ready)
+        .command(synced)
+        .command(pins)
 }
 
 fn snapshot() -> Command {
@@ -222,6 +239,18 @@ it to a file (\"-\" is stdout). \"ipfs-cluster-service state import --format sna
 starts a new peer from it.",
     );
     Command::new("snapshot", "Copies of the pinset to take away").command(save)
+}
+
+fn events() -> Command {
+    Command::new("events", "Follow what happens to pins")
+        .arguments(" ")
+        .about(
+            "
+Prints what happens to pins, as it happens, until the peer goes down: \"pin\" (added or
+changed), \"unpin\", and \"status\" when the peer is done with an item, or failed. Each has an
+ID to go on after later. \"reset\" says that events were missed: list all then.",
+        )
+        .flag(Flag::text("since", "ID of the event to go on after; 0 is before the oldest that is kept"))
 }
 
 fn ipfs() -> Command {

@@ -23,10 +23,16 @@ pub enum Failure {
     /// Nobody reads the output.
     #[error("error writing the output: {0}")]
     Output(#[from] io::Error),
+    /// Some of many failed, which is printed already.
+    #[error("some pins failed")]
+    Some,
+    /// The peer ended its answer early.
+    #[error("error : the peer stopped answering at line {0}, the lines before it are done: send the rest again")]
+    Unanswered(u64),
     /// A command of the Go program that this version has not got.
     #[error("error : this version cannot do \"{0}\"")]
     Unavailable(String),
-    /// The doctor found a fault, which it has told.
+    /// The doctor found a fault, or a probe was answered with no: which is told.
     #[error("a fault was found")]
     Unwell,
 }
@@ -41,13 +47,14 @@ impl Failure {
     pub const fn code(&self) -> u8 {
         match self {
             Self::Api(error) if error.is_local() => 1,
-            Self::Api(_) => 2,
+            Self::Api(_) | Self::Some => 2,
             Self::Wait(WaitError::Deadline) => 62,
             Self::Wait(WaitError::Api(_) | WaitError::Failed(_))
             | Self::Argument { .. }
             | Self::Output(_)
-            | Self::Unavailable(_)
-            | Self::Unwell => 1,
+            | Self::Unwell
+            | Self::Unanswered(_)
+            | Self::Unavailable(_) => 1,
         }
     }
 }
@@ -63,6 +70,7 @@ mod tests {
         assert_eq!(Failure::Wait(WaitError::Deadline).code(), 62);
         assert_eq!(Failure::Wait(WaitError::Failed("pinned")).code(), 1);
         assert_eq!(Failure::Unavailable("add".into()).code(), 1);
+        assert_eq!((Failure::Unwell.code(), Failure::Unanswered(7).code(), Failure::Some.code()), (1, 1, 2));
     }
 
     #[test]

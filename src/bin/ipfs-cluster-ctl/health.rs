@@ -3,6 +3,7 @@ mod dot;
 
 use dot::dot;
 use ipfs_cluster::client::Client;
+use ipfs_cluster::model::Probe;
 
 use super::common::Run;
 use super::exit::Failure;
@@ -26,4 +27,15 @@ pub async fn graph(client: &Client, run: &Run, output: &mut Output) -> Result<()
         Some(file) => Ok(std::fs::write(file, drawing)?),
         None => output.write(&drawing),
     }
+}
+
+/// Prints what the peer answers to a probe; an answer that is no ends the program with 1, as probes expect.
+pub async fn probe(client: &Client, probe: Probe, output: &mut Output) -> Result<(), Failure> {
+    let answer = client.probe(probe).await?;
+    if output.is_json() {
+        output.show(&answer)?;
+    } else {
+        output.show(&answer.message)?;
+    }
+    if answer.code == 200 { Ok(()) } else { Err(Failure::Unwell) }
 }

@@ -2,8 +2,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bulk;
 mod commands;
 mod doctor;
+mod events;
 mod exit;
 mod globals;
 mod health;
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 use common::{Manners, Parsed, Run, parse, show};
 use exit::Failure;
 use globals::Globals;
+use ipfs_cluster::model::Probe;
 use output::Output;
 
 /// How the program ends when it is not used as it should be.
@@ -103,6 +106,11 @@ async fn dispatch(run: &Run, globals: &Globals, output: &mut Output) -> Result<(
         ["health", "alerts"] => health::alerts(client, output).await,
         ["health", "replication"] => output.show(&client.replication().await?),
         ["doctor"] => doctor::run(client, &run.globals, output).await,
+        ["events"] => events::follow(client, run, output).await,
+        ["health", "live"] => health::probe(client, Probe::Live, output).await,
+        ["health", "ready"] => health::probe(client, Probe::Ready, output).await,
+        ["health", "synced"] => health::probe(client, Probe::Synced, output).await,
+        ["health", "pins"] => output.show(&client.pin_counts().await?),
         ["snapshot", "save"] => snapshot::save(client, run).await,
         other => Err(Failure::Unavailable(other.join(" "))),
     }

@@ -77,12 +77,16 @@ impl Output {
     pub fn tell(&mut self, failure: &Failure) -> u8 {
         match failure {
             Failure::Api(error) => self.api_error(error),
-            Failure::Unwell => {
+            Failure::Unwell | Failure::Some => {
                 let _ = self.flush();
             }
             // The reader left on purpose.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => (),
-            Failure::Argument { .. } | Failure::Wait(_) | Failure::Output(_) | Failure::Unavailable(_) => {
+            Failure::Argument { .. }
+            | Failure::Wait(_)
+            | Failure::Output(_)
+            | Failure::Unanswered(_)
+            | Failure::Unavailable(_) => {
                 eprintln!("{failure}");
             }
         }

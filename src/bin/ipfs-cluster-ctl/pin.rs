@@ -8,6 +8,7 @@ use ipfs_cluster::model::{Cid, PeerId, PinMode, PinOptions, TrackerStatus, UnixM
 use ipfs_cluster::task;
 use ipfs_cluster::wire::rest::{ContentPath, Pin, parse_cid, parse_peer};
 
+use super::bulk;
 use super::common::{Run, Values};
 use super::exit::Failure;
 use super::output::Output;
@@ -20,6 +21,9 @@ const WAIT_MIN: GoDuration = GoDuration::from_secs(1);
 
 pub async fn add(client: &Client, run: &Run, output: &mut Output) -> Result<(), Failure> {
     let options = options(&run.values)?;
+    if run.values.given("from-file").is_some() {
+        return bulk::add(client, run, &options, output).await;
+    }
     let pin = client.pin(&path(run.arguments.first())?, &options).await?;
     after(client, run, output, &pin, TrackerStatus::Pinned).await
 }

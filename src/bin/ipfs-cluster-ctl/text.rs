@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use ipfs_cluster::model::UnixMillis;
 use ipfs_cluster::task;
 use ipfs_cluster::wire::rest::{
-    self, Alert, Bandwidth, Error, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, PinInfoShort, ReplicationHealth,
-    Time, Version,
+    self, Alert, Bandwidth, Error, Event, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, PinCounts, PinInfoShort,
+    PinOutcome, ReplicationHealth, Time, Version,
 };
 
 use super::human::{relative, size};
@@ -93,6 +93,35 @@ impl Text for GlobalRepoGc {
             }
         }
         text
+    }
+}
+
+impl Text for PinCounts {
+    fn text(&self) -> String {
+        let mut text = format!("pins in the pinset: {}\nof them on {}: {}\n", self.pins, self.peer, self.allocated);
+        for (status, count) in self.status.iter().filter(|(_, count)| **count > 0) {
+            let _ = writeln!(text, "  {status}: {count}");
+        }
+        text
+    }
+}
+
+impl Text for Event {
+    fn text(&self) -> String {
+        let words = [&self.at.to_string(), &self.id, &self.event, &self.cid, &self.status, &self.error];
+        let line: Vec<&str> = words.into_iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
+        // An error of a daemon may have several lines.
+        format!("{}\n", line.join(" | ").replace('\n', " "))
+    }
+}
+
+impl Text for PinOutcome {
+    fn text(&self) -> String {
+        let what = if self.ok { "pinned" } else { &self.error };
+        match self.cid.as_str() {
+            "" => format!("line {}: {what}\n", self.line),
+            cid => format!("line {}: {cid}: {what}\n", self.line),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The pool of workers beside the writer thread: every message from the network is checked and decoded here.
 //!
 //! A decoder that panics ends a message, never the peer, and never meets an open transaction.
+mod starts;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -8,8 +10,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use starts::Starts;
+
 use super::counts::Counts;
-use super::starts::Starts;
 use crate::cluster::peers::Members;
 use crate::cluster::pinset::Pinset;
 use crate::crdt::{Checked, Input, Refused, Talk};

@@ -5,7 +5,6 @@ mod pace;
 
 mod checks;
 mod epochs;
-mod starts;
 mod syncs;
 
 mod pipes;

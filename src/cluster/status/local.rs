@@ -22,13 +22,13 @@ pub struct Local {
 }
 
 /// A stream of pages, each asked for with the cursor that the last one left.
-fn paged<T, F, R>(read: F) -> impl Stream<Item = Result<T, Error>> + Send + 'static
+fn paged<T, F, R>(start: Option<Vec<u8>>, read: F) -> impl Stream<Item = Result<T, Error>> + Send + 'static
 where
     T: Send + 'static,
     F: Fn(Option<Vec<u8>>) -> R + Send + 'static,
     R: Future<Output = Result<(Vec<T>, Option<Vec<u8>>), Error>> + Send + 'static,
 {
-    stream::unfold(Some((None, read)), |state| async move {
+    stream::unfold(Some((start, read)), |state| async move {
         let (cursor, read) = state?;
         match read(cursor).await {
             Ok((rows, Some(next))) => Some((Ok(rows), Some((Some(next), read)))),
@@ -48,10 +48,10 @@ pub async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T, Error>
 }
 
 impl Local {
-    /// Returns the pinset in key order.
-    pub fn pins(&self) -> BoxStream<'static, Result<Pin, Error>> {
+    /// Returns the pinset in key order, from after the key `start` on.
+    pub fn pins(&self, start: Option<Vec<u8>>) -> BoxStream<'static, Result<Pin, Error>> {
         let pinset = self.pinset.clone();
-        paged(move |cursor: Option<Vec<u8>>| {
+        paged(start, move |cursor: Option<Vec<u8>>| {
             let pinset = pinset.clone();
             blocking(move || pinset.page(cursor.as_deref(), PAGE))
         })
@@ -61,6 +61,15 @@ impl Local {
     /// Returns this peer's status of every pin that `filter` matches, in key order.
     pub fn statuses(&self, filter: StatusFilter) -> BoxStream<'static, Result<PinInfo, Error>> {
         self.tracker.statuses(filter).map(|row| row.map_err(other)).boxed()
+    }
+
+    /// As [`Local::statuses`], from after the key `start` on, of what is in the pinset.
+    pub fn statuses_from(
+        &self,
+        filter: StatusFilter,
+        start: Option<Vec<u8>>,
+    ) -> BoxStream<'static, Result<PinInfo, Error>> {
+        self.tracker.statuses_from(filter, start).map(|row| row.map_err(other)).boxed()
     }
 
     /// Tries all that failed here again; returns what was queued anew.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use super::counts::Counts;
-use super::news::Event;
+use super::news;
 use super::row::{Row, damaged};
 use super::tables::{COUNTS, DUE, EVENTS, META, Numbered, STATUS};
-use crate::model::Cid;
+use crate::model::{Cid, Event};
 
 /// Rows, events and the cursor that moves with them, in one transaction.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,7 @@ impl Batch {
         if let Some(generation) = self.generation {
             meta.insert("generation", u64::from(generation))?;
         }
-        let events: Vec<Vec<u8>> = self.events.iter().map(Event::encode).collect();
+        let events: Vec<Vec<u8>> = self.events.iter().map(news::encode_event).collect();
         append(transaction, EVENTS, &events, events_max)
     }
 }

@@ -7,10 +7,10 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTran
 
 use super::commit::{Batch, append, due_key};
 use super::counts::Counts;
-use super::news::{self, Event};
+use super::news;
 use super::row::{Row, damaged};
 use super::tables::{ALERTS, ALERTS_MAX, COUNTS, DUE, EVENTS, EVENTS_MAX, LEDGER_FILE, META, PEERS, STATUS, VERSION};
-use crate::model::{Alert, Cid, Metric, PeerId, UnixMillis};
+use crate::model::{Alert, Cid, Event, Metric, PeerId, UnixMillis};
 use crate::store::{Caches, StoreError, file};
 
 /// What a ledger is opened with.
@@ -181,10 +181,18 @@ impl LedgerDb {
             let rows = tx.open_table(EVENTS)?.range(from..)?.take(limit);
             rows.map(|row| {
                 let (number, event) = row?;
-                Ok((number.value(), Event::decode(event.value()).ok_or_else(damaged)?))
+                Ok((number.value(), news::decode_event(event.value()).ok_or_else(damaged)?))
             })
             .collect()
         })
+    }
+
+    /// The number of the event that comes next.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn events_end(&self) -> Result<u64, StoreError> {
+        self.read(|tx| Ok(tx.open_table(EVENTS)?.last()?.map_or(0, |(number, _)| number.value() + 1)))
     }
 
     /// Keeps an alert; the oldest goes when there are too many.

@@ -11,6 +11,5 @@ mod db;
 pub use commit::Batch;
 pub use counts::Counts;
 pub use db::{LedgerDb, Options, Page};
-pub use news::Event;
 pub use row::{Due, Row};
 pub use tables::{ALERTS_MAX, EVENTS_MAX, LEDGER_FILE};

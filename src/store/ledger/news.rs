@@ -1,51 +1,56 @@
 //! Events, alerts and metrics as the ledger keeps them.
 use super::bytes::{Reader, Writer};
 use super::row::{status_at, status_index};
-use crate::model::{Alert, Cid, Metric, PeerId, TrackerStatus, UnixMillis};
+use crate::model::{Alert, Cid, Event, Happening, Metric, PeerId, UnixMillis};
 
 /// Version of the formats below.
 const VERSION: u8 = 1;
+/// Version of events: the first had no kinds.
+const EVENT_VERSION: u8 = 2;
 /// Bytes of an event's error that are kept.
 const ERROR_MAX: usize = 1024;
 /// Bytes of a metric's name and value that are kept; Go's are below 1 KiB.
 const TEXT_MAX: usize = 8 * 1024;
 
-/// A pin came to an end of some kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// When.
-    pub at: UnixMillis,
-    /// Of what.
-    pub cid: Cid,
-    /// Pinned, unpinned, or the kind of failure.
-    pub status: TrackerStatus,
-    /// What went wrong, at most 1 KiB; empty when nothing did.
-    pub error: String,
+/// Kinds of events on disk; those of the first version are all statuses.
+const STATUS: u8 = 0;
+const WISHED: u8 = 1;
+const DROPPED: u8 = 2;
+const EVERYTHING: u8 = 3;
+
+pub(super) fn encode_event(event: &Event) -> Vec<u8> {
+    let fields = Writer::default().u8(EVENT_VERSION).i64(event.at.0);
+    match &event.what {
+        Happening::Came { cid, status, error } => {
+            let fields = fields.u8(STATUS).bytes(&cid.to_bytes());
+            fields.u8(status_index(*status)).text(error, ERROR_MAX).0
+        }
+        Happening::Wished(cid) => fields.u8(WISHED).bytes(&cid.to_bytes()).0,
+        Happening::Dropped(cid) => fields.u8(DROPPED).bytes(&cid.to_bytes()).0,
+        Happening::Everything => fields.u8(EVERYTHING).0,
+    }
 }
 
-impl Event {
-    pub(super) fn encode(&self) -> Vec<u8> {
-        Writer::default()
-            .u8(VERSION)
-            .i64(self.at.0)
-            .bytes(&self.cid.to_bytes())
-            .u8(status_index(self.status))
-            .text(&self.error, ERROR_MAX)
-            .0
+pub(super) fn decode_event(bytes: &[u8]) -> Option<Event> {
+    let mut fields = Reader(bytes);
+    let version = fields.u8()?;
+    let at = UnixMillis(fields.i64()?);
+    let kind = match version {
+        VERSION => STATUS,
+        EVENT_VERSION => fields.u8()?,
+        _ => return None,
+    };
+    if kind == EVERYTHING {
+        return Some(Event { at, what: Happening::Everything });
     }
-
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Reader(bytes);
-        if fields.u8()? != VERSION {
-            return None;
-        }
-        Some(Self {
-            at: UnixMillis(fields.i64()?),
-            cid: Cid::try_from(fields.bytes()?).ok()?,
-            status: status_at(fields.u8()?)?,
-            error: fields.text()?,
-        })
-    }
+    let cid = Cid::try_from(fields.bytes()?).ok()?;
+    let what = match kind {
+        STATUS => Happening::Came { cid, status: status_at(fields.u8()?)?, error: fields.text()? },
+        WISHED => Happening::Wished(cid),
+        DROPPED => Happening::Dropped(cid),
+        _ => return None,
+    };
+    Some(Event { at, what })
 }
 
 /// The key of a peer's metric.
@@ -101,6 +106,23 @@ fn read_metric(fields: &mut Reader<'_>) -> Option<Metric> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TrackerStatus;
+
+    #[test]
+    fn events_read_back_as_written_and_those_of_the_first_version_too() {
+        let cid: Cid = "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq".parse().unwrap();
+        let came = Happening::Came { cid, status: TrackerStatus::PinError, error: "why".into() };
+        for what in [came.clone(), Happening::Wished(cid), Happening::Dropped(cid), Happening::Everything] {
+            let event = Event { at: UnixMillis(7), what };
+            let bytes = encode_event(&event);
+            assert!((0..bytes.len()).all(|end| decode_event(&bytes[..end]) != Some(event.clone())));
+            assert_eq!(decode_event(&bytes), Some(event));
+        }
+        let first = Writer::default().u8(1).i64(7).bytes(&cid.to_bytes());
+        let first = first.u8(status_index(TrackerStatus::PinError)).text("why", ERROR_MAX).0;
+        assert_eq!(decode_event(&first), Some(Event { at: UnixMillis(7), what: came }));
+        assert_eq!(decode_event(&[9, 0, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+    }
 
     #[test]
     fn alerts_and_metrics_read_back_as_written() {

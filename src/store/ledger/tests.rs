@@ -1,7 +1,7 @@
 use multihash::Multihash;
 
 use super::*;
-use crate::model::TrackerStatus;
+use crate::model::{Happening, TrackerStatus};
 use crate::store::ledger::Due;
 
 fn cid(n: u64) -> Cid {
@@ -108,12 +108,13 @@ fn events_are_a_ring() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = LedgerDb::open_with(dir.path(), Options { events_max: 3, ..Options::default() }).unwrap();
     for n in 0..5 {
-        let event = Event { at: UnixMillis(n), cid: cid(1), status: TrackerStatus::Pinned, error: String::new() };
+        let event = Event { at: UnixMillis(n), what: Happening::Wished(cid(1)) };
         ledger.commit(&Batch { events: vec![event], ..Batch::default() }).unwrap();
     }
     let numbers: Vec<u64> = ledger.events(0, 10).unwrap().into_iter().map(|(n, _)| n).collect();
     assert_eq!(numbers, [2, 3, 4]);
     assert_eq!(ledger.events(4, 10).unwrap().len(), 1);
+    assert_eq!(ledger.events_end().unwrap(), 5);
 }
 
 #[test]

@@ -74,6 +74,20 @@ pub struct GcKey {
     pub error: String,
 }
 
+/// The answer of `/pins/counts`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PinCounts {
+    /// Pins in the pinset, on whatever peers.
+    pub pins: u64,
+    /// The peer that counts the following.
+    pub peer: String,
+    /// Pins that it is to hold, as far as it has come with the news.
+    pub allocated: u64,
+    /// Where it stands with them, and with what it lets go of: by status, zeros too.
+    pub status: BTreeMap<String, u64>,
+}
+
 fn texts<K: ToString, V: ToString>(map: &BTreeMap<K, V>) -> BTreeMap<String, String> {
     map.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }
@@ -91,6 +105,18 @@ impl From<&model::ConnectGraph> for ConnectGraph {
             cluster_links: lists(&graph.cluster_links),
             cluster_trust_links: graph.trusted.iter().map(|(peer, trusted)| (peer.to_string(), *trusted)).collect(),
             cluster_to_ipfs: texts(&graph.daemons),
+        }
+    }
+}
+
+impl From<&model::PinCounts> for PinCounts {
+    fn from(counts: &model::PinCounts) -> Self {
+        let held = counts.by_status.iter().filter(|(status, _)| !status.is_leaving());
+        Self {
+            pins: counts.pins,
+            peer: counts.peer.to_string(),
+            allocated: held.map(|(_, n)| n).sum(),
+            status: counts.by_status.iter().map(|(status, n)| (status.name().to_owned(), *n)).collect(),
         }
     }
 }

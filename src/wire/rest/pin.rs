@@ -95,6 +95,85 @@ impl Pin {
     }
 }
 
+/// What became of one line of `POST /pins`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PinOutcome {
+    /// Its number, the first is 1; blank lines count and are not answered.
+    pub line: u64,
+    /// What it asked to pin; empty when it could not be read.
+    pub cid: String,
+    /// Whether it is pinned: on disk, as after any 200.
+    pub ok: bool,
+    /// The status that the request alone would have had; 0 when it is pinned.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub code: u16,
+    /// Why it is not pinned.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_zero(code: &u16) -> bool {
+    *code == 0
+}
+
+impl Pin {
+    /// A request to pin `cid` with these options.
+    #[must_use]
+    pub fn wished(cid: &str, options: &model::PinOptions) -> Self {
+        Self {
+            cid: Some(cid.into()),
+            kind: plain(),
+            mode: mode_name(options.mode).into(),
+            replication_factor_min: options.replication_min,
+            replication_factor_max: options.replication_max,
+            name: options.name.clone(),
+            shard_size: options.shard_size,
+            user_allocations: Some(texts(&options.user_allocations)),
+            expire_at: options.expire_at.into(),
+            metadata: Some(options.metadata.clone()),
+            pin_update: options.pin_update.map(|cid| cid.to_string()),
+            origins: Some(texts(&options.origins)),
+            max_depth: recursive(),
+            ..Self::default()
+        }
+    }
+
+    /// Reads it as a request to pin: allocations, depth, reference and timestamp are the cluster's to say.
+    ///
+    /// # Errors
+    /// The field that is wrong.
+    pub fn request(self) -> Result<(model::Cid, model::PinOptions), PinError> {
+        let name = self.cid.clone().ok_or(PinError::NoCid)?;
+        let cid_of = |text: &str| super::parse_cid(text).map_err(|error| PinError::Cid { cid: name.clone(), error });
+        let field = |field, value: &str| PinError::Field { cid: name.clone(), field, value: value.into() };
+        if self.kind != plain() {
+            return Err(field("type", &self.kind));
+        }
+        let mode = match self.mode.as_str() {
+            "" | "recursive" => model::PinMode::Recursive,
+            "direct" => model::PinMode::Direct,
+            other => return Err(field("mode", other)),
+        };
+        let options = model::PinOptions {
+            mode,
+            replication_min: self.replication_factor_min,
+            replication_max: self.replication_factor_max,
+            shard_size: self.shard_size,
+            user_allocations: parsed(self.user_allocations, |text| {
+                super::parse_peer(text).map_err(|_| field("user_allocations", text))
+            })?,
+            expire_at: self.expire_at.millis(),
+            pin_update: self.pin_update.as_deref().map(cid_of).transpose()?,
+            origins: parsed(self.origins, |text| text.parse().map_err(|_| field("origins", text)))?,
+            metadata: self.metadata.unwrap_or_default(),
+            name: self.name,
+        };
+        Ok((cid_of(&name)?, options))
+    }
+}
+
 /// Why a JSON object is no pin.
 #[derive(Debug, thiserror::Error)]
 pub enum PinError {
@@ -170,5 +249,51 @@ pub(super) const fn mode_name(mode: model::PinMode) -> &'static str {
     match mode {
         model::PinMode::Recursive => "recursive",
         model::PinMode::Direct => "direct",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{PinMode, PinOptions, UnixMillis};
+
+    const A: &str = "QmP63DkAFEnDYNjDYBpyNDfttu1fvUw99x1brscPzpqmmq";
+
+    proptest! {
+        #[test]
+        fn what_is_wished_is_what_is_requested(
+            (name, min, max, shard_size) in (".{0,20}", -1..9_i32, -1..9_i32, any::<u64>()),
+            metadata in prop::collection::btree_map(".{0,8}", ".{0,8}", 0..4),
+            (expire, direct, update) in (prop::option::of(1..253_402_300_799_i64), any::<bool>(), any::<bool>()),
+        ) {
+            let options = PinOptions {
+                name, replication_min: min, replication_max: max, shard_size, metadata,
+                mode: if direct { PinMode::Direct } else { PinMode::Recursive },
+                expire_at: expire.map(UnixMillis::from_seconds),
+                pin_update: update.then(|| A.parse().unwrap()),
+                user_allocations: vec![model::PeerId::random()],
+                origins: vec!["/ip4/1.2.3.4/tcp/4001".parse().unwrap()],
+            };
+            let line = serde_json::to_string(&Pin::wished(A, &options)).unwrap();
+            let read: Pin = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(read.request().unwrap(), (A.parse().unwrap(), options));
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_wrong_is_named_and_refused() {
+        for (fields, fault) in [
+            ("\"mode\":\"x\"", "mode is invalid: \"x\""),
+            ("\"type\":\"meta-pin\"", "type is invalid: \"meta-pin\""),
+            ("\"user_allocations\":[\"x\"]", "user_allocations is invalid: \"x\""),
+            ("\"origins\":[\"x\"]", "origins is invalid: \"x\""),
+            ("\"pin_update\":\"x\"", "invalid cid: cid too short"),
+        ] {
+            let pin: Pin = serde_json::from_str(&format!("{{\"cid\":\"{A}\",{fields}}}")).unwrap();
+            assert_eq!(pin.request().unwrap_err().to_string(), format!("pin {A}: {fault}"));
+        }
+        assert!(matches!(Pin { kind: plain(), ..Pin::default() }.request(), Err(PinError::NoCid)));
     }
 }

@@ -92,3 +92,49 @@ impl From<&model::PinInfoShort> for PinInfoShort {
         }
     }
 }
+
+/// One event of `/events`: all that its lines say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Event {
+    /// What listening goes on after.
+    pub id: String,
+    /// `pin` (added or changed), `unpin`, `status`, or `reset`: events were missed, or too many came at once.
+    pub event: String,
+    /// When.
+    #[serde(skip_serializing_if = "is_none")]
+    pub at: Time,
+    /// Of what.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cid: String,
+    /// Where the peer stands with it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub status: String,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub error: String,
+}
+
+fn is_none(at: &Time) -> bool {
+    at.is_zero()
+}
+
+impl From<&model::Told> for Event {
+    fn from(told: &model::Told) -> Self {
+        let kind = |event: &str, cid: Option<&model::Cid>| Self {
+            id: told.id.clone(),
+            event: event.into(),
+            at: told.event.as_ref().map(|event| event.at).into(),
+            cid: cid.map(ToString::to_string).unwrap_or_default(),
+            ..Self::default()
+        };
+        match told.event.as_ref().map(|event| &event.what) {
+            Some(model::Happening::Wished(cid)) => kind("pin", Some(cid)),
+            Some(model::Happening::Dropped(cid)) => kind("unpin", Some(cid)),
+            Some(model::Happening::Came { cid, status, error }) => {
+                Self { status: status.name().into(), error: error.clone(), ..kind("status", Some(cid)) }
+            }
+            Some(model::Happening::Everything) | None => kind("reset", None),
+        }
+    }
+}

@@ -14,7 +14,19 @@ use crate::recording::Recording;
 const CTL: &str = "ipfs-cluster-ctl";
 
 /// Commands and flags that Go's program does not have.
-const OURS: [&str; 5] = ["snapshot", "replication", "doctor", "completions", "save"];
+const OURS: [&str; 11] = [
+    "snapshot",
+    "replication",
+    "doctor",
+    "completions",
+    "save",
+    "events",
+    "live",
+    "ready",
+    "synced",
+    "pins",
+    "--from-file value",
+];
 
 /// The port where nobody listens.
 const PORTS: [u16; 1] = [39999];

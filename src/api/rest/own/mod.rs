@@ -1,0 +1,5 @@
+//! Routes and parameters that Go's REST API has not.
+pub(super) mod bulk;
+pub(super) mod events;
+pub(super) mod paging;
+pub(super) mod probes;
