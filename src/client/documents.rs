@@ -30,6 +30,7 @@ pub(super) fn documents<T: DeserializeOwned + Send + 'static>(
         if item.is_err() {
             reading.answer = None;
             reading.buffer.clear();
+            reading.scanned = 0;
         }
         Some((item, reading))
     })

@@ -95,6 +95,13 @@ async fn an_error_in_the_middle_is_the_last_item() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_cut_in_a_document_ends_with_an_error() {
+    const CUT: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{\"cid\": \r\n";
+    let got = pins(&[CUT]).await;
+    assert!(matches!(got.as_slice(), [Err(Error { code: 0, .. })]), "{got:?}");
+}
+
+#[tokio::test]
 async fn requests_are_written_as_gos_client_writes_them() {
     const ECHO: &str = "HTTP/1.1 500 x\r\nConnection: close\r\n\r\n{}";
     let (address, _task) = server(&[ECHO, ECHO, ECHO]).await;
