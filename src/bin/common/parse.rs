@@ -237,5 +237,4 @@ fn number(value: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
-#[path = "parse_tests.rs"]
 mod tests;

@@ -6,8 +6,7 @@ use ipfs_cluster::wire::rest::PeerInfo;
 
 use super::common::Values;
 use super::exit::Failure;
-use super::output::Output;
-use super::text::Text;
+use super::output::{Output, Text};
 
 impl Text for Report {
     fn text(&self) -> String {

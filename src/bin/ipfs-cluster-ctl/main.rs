@@ -2,20 +2,17 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod bulk;
 mod commands;
 mod doctor;
 mod events;
 mod exit;
 mod globals;
 mod health;
-mod human;
 mod output;
 mod peers;
 mod pin;
 mod snapshot;
 mod status;
-mod text;
 
 use std::process::ExitCode;
 

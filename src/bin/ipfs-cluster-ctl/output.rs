@@ -1,4 +1,7 @@
 //! Prints what was asked for, as text or as JSON.
+mod human;
+mod text;
+
 use std::io::{self, BufWriter, Stdout, Write};
 
 use futures::StreamExt;
@@ -8,7 +11,7 @@ use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
 use super::exit::Failure;
-use super::text::Text;
+pub use text::Text;
 
 /// Documents that are written before the output is flushed, when they come at once.
 const BATCH: usize = 1024;

@@ -1,4 +1,6 @@
 //! `pin`: add, rm, update, ls.
+mod bulk;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,7 +10,6 @@ use ipfs_cluster::model::{Cid, PeerId, PinMode, PinOptions, TrackerStatus, UnixM
 use ipfs_cluster::task;
 use ipfs_cluster::wire::rest::{ContentPath, Pin, parse_cid, parse_peer};
 
-use super::bulk;
 use super::common::{Run, Values};
 use super::exit::Failure;
 use super::output::Output;

@@ -57,7 +57,10 @@ fn look(engine: &mut dyn Engine, survey: Box<dyn Survey>, now: Now, db: &PinsetD
         })?;
         Ok(())
     })?;
-    let _ = take(&mut parts);
+    // After a failure none are left.
+    if !parts.is_empty() {
+        let _ = take(&mut parts);
+    }
     failed.map_or(Ok(()), Err)
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::{StatusFilter, TrackerStatus, UnixMillis};
+use crate::wire::msgpack::testing::write;
 use crate::wire::msgpack::{Scanner, Value, Writer, decode};
 
 const RPC: &str = include_str!("../../../tests/vectors/rpc.txt");
@@ -26,30 +27,6 @@ fn values(mut bytes: &[u8]) -> Vec<&[u8]> {
         bytes = &bytes[len..];
     }
     values
-}
-
-fn write(value: &Value<'_>, w: &mut Writer) {
-    match value {
-        Value::Nil => w.nil(),
-        Value::Bool(b) => w.bool(*b),
-        Value::Int(n) => w.int(*n),
-        Value::Uint(n) => w.uint(*n),
-        Value::Raw(raw) => w.raw(raw),
-        Value::Array(items) => {
-            w.array(items.len());
-            for item in items {
-                write(item, w);
-            }
-        }
-        Value::Map(pairs) => {
-            w.map(pairs.len());
-            for (key, value) in pairs {
-                write(key, w);
-                write(value, w);
-            }
-        }
-        Value::Float(_) | Value::Ext(..) => panic!("Go's peers write none"),
-    }
 }
 
 /// What a struct says: pairs in order of keys, the empty ones left out, as moments of whole milliseconds.

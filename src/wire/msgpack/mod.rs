@@ -3,6 +3,8 @@ mod decode;
 mod encode;
 mod head;
 mod scan;
+#[cfg(test)]
+pub mod testing;
 
 pub use decode::{Value, decode};
 pub use encode::{Fields, Writer};

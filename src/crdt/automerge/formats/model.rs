@@ -1,4 +1,6 @@
 //! The document model: genesis, the key of a CID and its bucket, the record of a pin.
+pub mod genesis;
+
 use std::fmt;
 
 use data_encoding::BASE64URL_NOPAD;

@@ -200,10 +200,9 @@ impl Replica {
     }
 }
 
-/// Three peers that wrote and heard each other by log.
-fn history(rng: &mut SmallRng) -> [Replica; 3] {
-    let mut all = [1, 2, 3].map(Replica::new);
-    for _ in 0..rng.random_range(3..30) {
+/// In each step one of them writes, and may hear another one by log.
+fn talk(all: &mut [Replica; 3], steps: usize, rng: &mut SmallRng) {
+    for _ in 0..steps {
         let (i, j) = (rng.random_range(0..3), rng.random_range(0..3));
         all[i].write(rng);
         if i != j && rng.random_bool(0.4) {
@@ -211,6 +210,13 @@ fn history(rng: &mut SmallRng) -> [Replica; 3] {
             all[i].receive(changes);
         }
     }
+}
+
+/// Three peers that wrote and heard each other by log.
+fn history(rng: &mut SmallRng) -> [Replica; 3] {
+    let mut all = [1, 2, 3].map(Replica::new);
+    let steps = rng.random_range(3..30);
+    talk(&mut all, steps, rng);
     all
 }
 
@@ -236,14 +242,8 @@ fn forked_history(rng: &mut SmallRng) -> [Replica; 3] {
         replica.merge.check_fork(a, b, &mut replica.rows).unwrap();
         replica.flush();
     }
-    for _ in 0..rng.random_range(0..20) {
-        let (i, j) = (rng.random_range(0..3), rng.random_range(0..3));
-        all[i].write(rng);
-        if i != j && rng.random_bool(0.4) {
-            let changes: Vec<Signed> = all[j].log().into_iter().map(|(_, change)| change).collect();
-            all[i].receive(changes);
-        }
-    }
+    let steps = rng.random_range(0..20);
+    talk(&mut all, steps, rng);
     all
 }
 

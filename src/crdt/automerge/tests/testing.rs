@@ -1,15 +1,14 @@
 //! (test) Peers, keys and drafts that tests are made of.
-use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use automerge::legacy::{Key as LegacyKey, ObjectId, Op, OpType};
-use automerge::{ActorId, Change, ExpandedChange, ObjType};
+use automerge::Change;
 use libp2p::identity::Keypair;
 use proptest::prelude::*;
 
 use crate::crdt::automerge::formats::change::{ChangeOp, Dot, Draft};
 use crate::crdt::automerge::formats::clock::{Actor, Dep};
-use crate::crdt::automerge::formats::model::{BUCKETS, GENESIS_ACTOR, Key};
+use crate::crdt::automerge::formats::model::genesis;
+use crate::crdt::automerge::formats::model::{BUCKETS, Key};
 use crate::crdt::automerge::tables::{entries, state};
 use crate::crdt::automerge::{EngineArgs, Limits, open};
 use crate::crdt::{Engine, Input, MapRows, Now, Sending, Table, Turn};
@@ -53,26 +52,7 @@ pub fn draft() -> Draft {
 
 /// The change that every document begins with.
 pub fn genesis() -> Change {
-    let map = |n: u32| Op {
-        action: OpType::Make(ObjType::Map),
-        obj: ObjectId::Root,
-        key: LegacyKey::Map(format!("{n:03x}").as_str().into()),
-        pred: Vec::new().into(),
-        insert: false,
-    };
-    let change = ExpandedChange {
-        operations: (0..BUCKETS).map(map).collect(),
-        actor_id: ActorId::from(GENESIS_ACTOR),
-        hash: None,
-        seq: 1,
-        start_op: NonZeroU64::MIN,
-        time: 0,
-        message: None,
-        deps: Vec::new(),
-        extra_bytes: Vec::new(),
-        author: None,
-    };
-    change.into()
+    Change::try_from(&genesis::chunk()[..]).unwrap()
 }
 
 fn dots(max_op: u32) -> impl Strategy<Value = Vec<Dot>> {

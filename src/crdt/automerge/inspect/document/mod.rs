@@ -1,5 +1,4 @@
 //! The pinset as an Automerge document in a file, made from the state: what other tools of Automerge read.
-mod genesis;
 
 mod read;
 mod write;

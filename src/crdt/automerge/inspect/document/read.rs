@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::{Automerge, ObjId, ROOT, ReadDoc, ScalarValue, Value};
 
-use super::genesis;
 use crate::crdt::Refused;
 use crate::crdt::automerge::formats::change::{self, CHUNK_READ_MAX};
 use crate::crdt::automerge::formats::clock::Hash;
+use crate::crdt::automerge::formats::model::genesis;
 use crate::crdt::automerge::formats::model::{self, BUCKETS, GENESIS, Key};
 use crate::model::Pin;
 use crate::wire::pin::PinError;

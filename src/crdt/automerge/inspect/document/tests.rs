@@ -7,6 +7,7 @@ use automerge::{Automerge, ObjType, ROOT, ReadDoc};
 use super::*;
 use crate::crdt::MapRows;
 use crate::crdt::automerge::formats::change::ChangeOp;
+use crate::crdt::automerge::formats::model::genesis;
 use crate::crdt::automerge::formats::model::{self, GENESIS, Key};
 use crate::crdt::automerge::tests::fixtures::{World, next};
 use crate::crdt::automerge::tests::testing::{cid, peer};
@@ -72,7 +73,7 @@ fn automerge_loads_an_export_and_finds_every_key_in_its_map_with_its_record() {
             assert_eq!(values.len(), 1);
             let record = values[0].0.as_bytes().unwrap().to_vec();
             let key = Key::parse(&key).unwrap();
-            assert_eq!(super::genesis::bucket_name(key.bucket().into()), bucket);
+            assert_eq!(genesis::bucket_name(key.bucket().into()), bucket);
             found.insert(key.as_str().to_owned(), model::pin(&key, &record).unwrap());
         }
     }
@@ -81,7 +82,7 @@ fn automerge_loads_an_export_and_finds_every_key_in_its_map_with_its_record() {
 
 #[test]
 fn the_genesis_is_the_one_that_every_change_descends_from() {
-    let document = Automerge::load(&super::genesis::chunk()).unwrap();
+    let document = Automerge::load(&genesis::chunk()).unwrap();
     assert_eq!(document.get_heads(), [automerge::ChangeHash(GENESIS)]);
 }
 
@@ -103,7 +104,7 @@ fn a_document_that_was_changed_and_saved_whole_is_read_too() {
     let (gone, new) = (Key::of(&pins[5].cid), Pin::recursive(cid(100_000)));
     let mut transaction = document.transaction();
     let map = |document: &automerge::transaction::Transaction<'_>, key: &Key| {
-        document.get(&ROOT, super::genesis::bucket_name(key.bucket().into())).unwrap().unwrap().1
+        document.get(&ROOT, genesis::bucket_name(key.bucket().into())).unwrap().unwrap().1
     };
     let of_gone = map(&transaction, &gone);
     transaction.delete(&of_gone, gone.as_str()).unwrap();
@@ -150,6 +151,6 @@ fn an_export_that_is_cut_or_changed_is_refused() {
     changed[end - 10] ^= 1;
     assert!(matches!(read(&changed), Err(DocumentError::Change { .. })));
     // A byte less of the first change, and nothing that follows is where it should be.
-    let first = super::genesis::chunk().len();
+    let first = genesis::chunk().len();
     assert!(read(&[&bytes[..first], &bytes[first + 1..]].concat()).is_err());
 }

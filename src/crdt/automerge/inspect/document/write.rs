@@ -5,9 +5,9 @@
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
-use super::genesis;
 use crate::crdt::automerge::formats::change::{self, Budget, ChangeOp, Draft};
 use crate::crdt::automerge::formats::clock::{Actor, COUNTER_MAX, Hash, SUFFIX};
+use crate::crdt::automerge::formats::model::genesis;
 use crate::crdt::automerge::formats::model::{self, BUCKETS, Key};
 use crate::crdt::automerge::tables::entries;
 use crate::crdt::automerge::tables::state::Counters;

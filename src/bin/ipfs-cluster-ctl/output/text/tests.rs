@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::super::output::pretty;
+use super::super::pretty;
 use ipfs_cluster::wire::rest::Notice;
 
 use super::*;

@@ -9,9 +9,9 @@ use ipfs_cluster::client::Client;
 use ipfs_cluster::model::PinOptions;
 use ipfs_cluster::wire::rest::{self, PinOutcome};
 
-use super::common::Run;
-use super::exit::Failure;
-use super::output::Output;
+use super::super::common::Run;
+use super::super::exit::Failure;
+use super::super::output::Output;
 
 /// Bytes of one request: enough to keep a peer busy, little enough to hold and to send again.
 const REQUEST_BYTES: usize = 4 << 20;

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use automerge::legacy::{Key as LegacyKey, ObjectId, Op, OpType};
 use automerge::{ActorId, Change, ExpandedChange, ObjType};
 
-use crate::crdt::automerge::formats::model::{BUCKETS, GENESIS_ACTOR};
+use super::{BUCKETS, GENESIS_ACTOR};
 
 /// The name of a map in the document's root.
 pub fn bucket_name(n: u32) -> String {
