@@ -339,6 +339,10 @@ pub struct Summary {
     pub staged: usize,
     /// Whether every peer that spoke lately has our clock.
     pub in_sync: bool,
+    /// Since when that is not so.
+    pub behind_since: Option<UnixMillis>,
+    /// When a trusted peer was heard last since the start.
+    pub trusted_at: Option<UnixMillis>,
     /// Whether the keys of a joined state still follow.
     pub joining: bool,
     /// Bytes of the log.

@@ -4,10 +4,13 @@ use std::path::Path;
 use url::Url;
 
 use super::cache;
+use super::signed::{self, Opened, SignatureError};
 use crate::config::{
-    Config, Environment, FILE_MAX, Faults, FetchError, File, FileError, Identity, IdentityError, Notes, check, fetch,
-    shown,
+    Config, Environment, FILE_MAX, Faults, FetchError, File, FileError, Identity, IdentityError, Notes, PeerIdError,
+    check, fetch, shown,
 };
+use crate::model::PeerId;
+use crate::wire::rest::Time;
 
 /// What a follower runs with.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct Profile {
     pub source: String,
     /// Whether the source gave a template that is in order; `false`: the last good one is in use.
     pub is_fresh: bool,
+    /// Whose signature the template needs, and when it was given.
+    pub signed: Option<(PeerId, Time)>,
 }
 
 /// Why there is nothing to run with; the texts begin as Go's.
@@ -42,6 +47,12 @@ pub enum ProfileError {
     /// The template is wrong.
     #[error(transparent)]
     Faults(#[from] Faults),
+    /// Its signature is missing or wrong.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// Nobody's key.
+    #[error("\"template_key\" in service.json is no peer ID: {0}")]
+    TemplateKey(#[source] PeerIdError),
     /// The identity is missing or wrong.
     #[error("error loading identity: {0}")]
     Identity(#[source] IdentityError),
@@ -60,35 +71,86 @@ impl Profile {
         let file = File::read(&folder.join("service.json"))?;
         let Some(source) = file.source().map(source_of) else {
             let (config, notes) = follower(file, environment, folder)?;
-            return Ok(Self { config, identity, notes, source: String::new(), is_fresh: true });
+            return Ok(Self { config, identity, notes, source: String::new(), is_fresh: true, signed: None });
         };
-        let (fresh, shown) = (fresh(&source, environment, folder).await, shown(&source));
-        let failed = match fresh {
-            Ok((config, mut notes)) => {
+        let key = file.template_key().map_err(ProfileError::TemplateKey)?;
+        let origin = Origin { source: &source, key, environment, folder };
+        let shown = shown(&source);
+        let failed = match origin.fresh().await {
+            Ok(Template { config, mut notes, signed }) => {
                 notes.infos.insert(0, format!("loading configuration from {shown}"));
-                return Ok(Self { config, identity, notes, source: shown, is_fresh: true });
+                return Ok(Self { config, identity, notes, source: shown, is_fresh: true, signed });
             }
             Err(failed) => failed,
         };
-        let Some(kept) = cache::last(folder, &source) else { return Err(failed) };
         // A kept one may be wrong under another environment; what is wrong now is the better thing to say.
-        let Ok((config, mut notes)) = template(kept.as_bytes(), environment, folder) else { return Err(failed) };
+        let Some(Ok(Template { config, mut notes, signed })) = origin.kept() else { return Err(failed) };
         notes
             .warnings
             .insert(0, format!("the template at {shown} is of no use, the last good one is in use: {failed}"));
-        Ok(Self { config, identity, notes, source: shown, is_fresh: false })
+        Ok(Self { config, identity, notes, source: shown, is_fresh: false, signed })
     }
 }
 
-/// Fetches and checks a template, and keeps it when it is good.
-async fn fresh(source: &str, environment: &Environment, folder: &Path) -> Result<(Config, Notes), ProfileError> {
-    let bytes = get(source).await?;
-    let (config, mut notes) = template(&bytes, environment, folder)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| ProfileError::NoText)?;
-    if let Err(e) = cache::keep(folder, source, text) {
-        notes.warnings.push(format!("the template could not be kept for times when its source is gone: {e}"));
+/// Where a template comes from, and what it has to be.
+struct Origin<'a> {
+    source: &'a str,
+    key: Option<PeerId>,
+    environment: &'a Environment,
+    folder: &'a Path,
+}
+
+/// A template that is in order.
+struct Template {
+    config: Config,
+    notes: Notes,
+    signed: Option<(PeerId, Time)>,
+}
+
+impl Origin<'_> {
+    /// Fetches and checks a template, and keeps it when it is good.
+    async fn fresh(&self) -> Result<Template, ProfileError> {
+        let bytes = get(self.source).await?;
+        let mut template = self.template(&bytes)?;
+        self.is_no_older(&template)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| ProfileError::NoText)?;
+        if let Err(e) = cache::keep(self.folder, self.source, text) {
+            let warning = format!("the template could not be kept for times when its source is gone: {e}");
+            template.notes.warnings.push(warning);
+        }
+        Ok(template)
     }
-    Ok((config, notes))
+
+    /// The last good one; none when there is none.
+    fn kept(&self) -> Option<Result<Template, ProfileError>> {
+        cache::last(self.folder, self.source).map(|text| self.template(text.as_bytes()))
+    }
+
+    /// Who owns the source can give what was signed long ago: with other trusted peers than now, for instance.
+    fn is_no_older(&self, template: &Template) -> Result<(), ProfileError> {
+        let Some((key, at)) = template.signed else { return Ok(()) };
+        let kept = cache::last(self.folder, self.source);
+        match kept.and_then(|text| signed::open(text.as_bytes(), &key).ok()) {
+            Some(Opened { at: kept, .. }) if at < kept => Err(SignatureError::Older { at, kept }.into()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Nothing is read of a template before its signature was verified, when it needs one.
+    fn template(&self, bytes: &[u8]) -> Result<Template, ProfileError> {
+        let (file, signed) = match self.key {
+            None => (File::parse(bytes)?, None),
+            Some(key) => {
+                let Opened { template, at } = signed::open(bytes, &key)?;
+                (File::parse(&template)?, Some((key, at)))
+            }
+        };
+        if file.source().is_some() {
+            return Err(ProfileError::Chained);
+        }
+        let (config, notes) = follower(file, self.environment, self.folder)?;
+        Ok(Template { config, notes, signed })
+    }
 }
 
 /// Returns what is at a source, which is a URL or `file:`.
@@ -103,14 +165,6 @@ async fn get(source: &str) -> Result<Vec<u8>, ProfileError> {
         return Err(failed(format!("it is longer than {FILE_MAX} bytes")).into());
     }
     Ok(std::fs::read(&path).map_err(|e| failed(e.to_string()))?)
-}
-
-fn template(bytes: &[u8], environment: &Environment, folder: &Path) -> Result<(Config, Notes), ProfileError> {
-    let file = File::parse(bytes)?;
-    if file.source().is_some() {
-        return Err(ProfileError::Chained);
-    }
-    follower(file, environment, folder)
 }
 
 /// What a follower makes of a template: it writes nothing, serves only its own socket, and is who it is.

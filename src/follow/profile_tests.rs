@@ -1,7 +1,11 @@
 use std::path::PathBuf;
 
+use libp2p::identity::Keypair;
+
 use super::*;
 use crate::config::Endpoint;
+use crate::follow::sign;
+use crate::model::UnixMillis;
 
 /// A follower's folder whose template is a file beside it.
 struct Follower {
@@ -116,6 +120,81 @@ async fn a_template_of_another_consensus_is_refused_with_its_remedy() {
     });
     let error = follower.load().await.unwrap_err().to_string();
     assert!(error.starts_with("raft is not supported"), "{error}");
+}
+
+/// A folder whose template has to be signed by `keypair`.
+fn demanding(keypair: &Keypair) -> Follower {
+    let follower = Follower::new();
+    let source = source_of(&follower.template().display().to_string());
+    let file = File::sourced_and_signed(&source, &keypair.public().to_peer_id());
+    std::fs::write(follower.folder().join("service.json"), file.to_text()).unwrap();
+    follower
+}
+
+fn sign_served(follower: &Follower, keypair: &Keypair, second: i64) -> String {
+    let text = std::fs::read_to_string(follower.template()).unwrap();
+    let signed = sign(&text, keypair, UnixMillis(second * 1000)).unwrap();
+    std::fs::write(follower.template(), &signed).unwrap();
+    signed
+}
+
+#[tokio::test]
+async fn a_template_that_has_to_be_signed_is_taken_from_its_signer_alone() {
+    let keypair = Keypair::generate_ed25519();
+    let follower = demanding(&keypair);
+    follower.serve(|file| file.set("consensus.crdt.cluster_name", "first"));
+    let error = follower.load().await.unwrap_err().to_string();
+    assert!(error.starts_with("the template is not signed"), "{error}");
+
+    sign_served(&follower, &keypair, 10);
+    let profile = follower.load().await.unwrap();
+    let (by, at) = profile.signed.unwrap();
+    assert_eq!((by, at.millis()), (keypair.public().to_peer_id(), Some(UnixMillis(10_000))));
+    assert!(profile.notes.warnings.is_empty(), "{:?}", profile.notes);
+
+    follower.serve(|file| file.set("consensus.crdt.cluster_name", "second"));
+    sign_served(&follower, &Keypair::generate_ed25519(), 20);
+    let profile = follower.load().await.unwrap();
+    assert_eq!((profile.config.crdt.cluster_name.as_str(), profile.is_fresh), ("first", false));
+}
+
+#[tokio::test]
+async fn what_was_signed_long_ago_does_not_come_back() {
+    let keypair = Keypair::generate_ed25519();
+    let follower = demanding(&keypair);
+    follower.serve(|file| file.set("consensus.crdt.cluster_name", "old"));
+    let old = sign_served(&follower, &keypair, 10);
+    follower.load().await.unwrap();
+    follower.serve(|file| file.set("consensus.crdt.cluster_name", "new"));
+    sign_served(&follower, &keypair, 20);
+    follower.load().await.unwrap();
+    std::fs::write(follower.template(), old).unwrap();
+    let profile = follower.load().await.unwrap();
+    assert_eq!((profile.config.crdt.cluster_name.as_str(), profile.is_fresh), ("new", false));
+    assert!(profile.notes.warnings[0].contains("before the last good one"), "{:?}", profile.notes);
+}
+
+#[tokio::test]
+async fn what_was_kept_without_a_signature_is_of_no_use_once_one_is_needed() {
+    let follower = Follower::new();
+    follower.serve(|_| ());
+    follower.load().await.unwrap();
+    let source = source_of(&follower.template().display().to_string());
+    let file = File::sourced_and_signed(&source, &Keypair::generate_ed25519().public().to_peer_id());
+    std::fs::write(follower.folder().join("service.json"), file.to_text()).unwrap();
+    assert!(matches!(follower.load().await, Err(ProfileError::Signature(SignatureError::Missing(_)))));
+    std::fs::write(follower.folder().join("service.json"), file.to_text().replace("12D3", "x")).unwrap();
+    assert!(matches!(follower.load().await, Err(ProfileError::TemplateKey(_))));
+}
+
+#[tokio::test]
+async fn a_signed_template_needs_no_key_to_be_read() {
+    let keypair = Keypair::generate_ed25519();
+    let follower = Follower::new();
+    follower.serve(|_| ());
+    sign_served(&follower, &keypair, 10);
+    let profile = follower.load().await.unwrap();
+    assert!(profile.notes.warnings.is_empty() && profile.signed.is_none(), "{:?}", profile.notes);
 }
 
 #[test]

@@ -46,6 +46,24 @@ fn a_follower_starts_with_its_template_gone() {
 }
 
 #[test]
+fn a_template_may_be_under_a_name_that_the_gateway_resolves() {
+    let test = Test::new();
+    let [publisher]: [Peer; 1] = test.peers();
+    let cid = publisher.kubo().add(b"followed by a name");
+    publisher.ctl(["pin", "add", "--no-status", &cid]).code(0);
+    let mut follower = test.follower(&[&publisher]);
+    let name = follower.init_by_name();
+    follower.start();
+    follower.kubo().connect(publisher.kubo());
+    follower.until("it holds the publisher's pin", |follower| follower.kubo().holds(&cid));
+    let source = format!("Available (http://{}/ipns/{name})", follower.kubo().gateway());
+    follower.until("it has heard of the publisher", |follower| {
+        let info = follower.follow(&["info"]).code(0).stdout(&source).stdout("Pins: 1\nIPFS repository: ");
+        info.text().contains("Sync: in sync") && info.text().contains("ago\n") && !info.text().contains("none since")
+    });
+}
+
+#[test]
 fn a_follower_reads_anew_whom_it_trusts() {
     let test = Test::new();
     let [publisher]: [Peer; 1] = test.peers();

@@ -76,6 +76,43 @@ fn a_source_that_never_answered_is_only_told() {
 }
 
 #[test]
+fn a_signed_template_is_taken_and_a_forged_one_is_not() {
+    let stage = Stage::new();
+    let template = stage.path("template.json").display().to_string();
+    let key = stage.path("publisher.json").display().to_string();
+    let serve = |name: &str| {
+        let mut file = ipfs_cluster::config::File::defaults();
+        file.set("cluster.secret", "ab".repeat(32));
+        file.set("consensus.crdt.cluster_name", name);
+        std::fs::write(&template, file.to_text()).unwrap();
+    };
+    let follow = |words: &[&str]| stage.run(FOLLOW, words, &[], "");
+    serve("one");
+    assert!(follow(&["sign", &template]).stderr.contains("--key FILE"));
+    let signed = follow(&["sign", "--key", &key, &template]);
+    assert_eq!(signed.code, 0, "{signed:?}");
+    assert!(signed.stdout.contains("A new key was written"), "{signed:?}");
+    let owner = signed.stdout.split_whitespace().find(|word| word.starts_with("12D3KooW")).expect("whom to name");
+
+    let wrong = follow(&["abc", "init", "--template-key", "nobody", &template]);
+    assert!(wrong.code == 1 && wrong.stderr.contains("--template-key"), "{wrong:?}");
+    assert_eq!(follow(&["abc", "init", "--template-key", owner, &template]).code, 0);
+    let info = follow(&["abc", "info"]);
+    assert!(info.code == 0 && info.stdout.contains(&format!("Config signed by: {owner} at 20")), "{info:?}");
+
+    serve("forged");
+    let info = follow(&["abc", "info"]);
+    assert!(info.stdout.contains("the last good one is kept"), "{info:?}");
+    // Without one that is kept there is nothing to run with.
+    std::fs::remove_file(stage.path("home/.ipfs-cluster-follow/abc/template.cache")).unwrap();
+    let info = follow(&["abc", "info"]);
+    assert!(info.code == 1 && info.stderr.contains("the template is not signed"), "{info:?}");
+    let again = follow(&["sign", "--key", &key, &template]);
+    assert!(again.code == 0 && !again.stdout.contains("A new key"), "{again:?}");
+    assert!(follow(&["abc", "info"]).stdout.contains("Available"));
+}
+
+#[test]
 fn names_that_lead_elsewhere_are_refused() {
     let stage = Stage::new();
     for name in ["../x", "..", ".", "a/b", ""] {

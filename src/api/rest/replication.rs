@@ -22,6 +22,8 @@ fn shape(ReplicationHealth { summary, notices }: &ReplicationHealth) -> rest::Re
         clock: hex::encode(summary.clock_hash),
         digest: hex::encode(summary.digest_hash),
         in_sync: summary.in_sync,
+        behind_since: summary.behind_since.into(),
+        trusted_at: summary.trusted_at.into(),
         joining: summary.joining,
         pending: summary.pending,
         staged: summary.staged,

@@ -2,7 +2,7 @@
 use std::fmt::Write;
 
 use super::flag::{Command, Flag, Kind};
-use super::help::help;
+use super::parse::help;
 
 /// The shells that are known.
 pub const SHELLS: &str = "bash, zsh or fish";

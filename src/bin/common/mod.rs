@@ -1,10 +1,10 @@
 //! What the programs share: commands by the rules of Go's programs, their help, questions, logs, signals.
 #![allow(dead_code, unused_imports, reason = "each program compiles this folder and uses its part")]
 mod flag;
-mod help;
 mod parse;
 
 pub mod completions;
+pub mod human;
 
 mod logging;
 mod peer;
@@ -15,4 +15,4 @@ mod signals;
 
 pub use logging::{Levels, start as start_logging};
 pub use signals::watch as watch_signals;
-pub use {flag::*, help::help, parse::*, peer::*, prompt::*, show::*};
+pub use {flag::*, parse::*, peer::*, prompt::*, show::*};

@@ -2,12 +2,14 @@
 //!
 //! `-x`, `--x`, `-long` and `--long` are one; a value is the next word or follows `=`; there are no clusters of short flags.
 //! A group stops at its first word, which is a command; a command takes flags anywhere before `--`.
+mod help;
+
 use std::collections::BTreeMap;
 
 use ipfs_cluster::config::GoDuration;
 
 use super::flag::{Command, Flag, Kind};
-use super::help::help;
+pub use help::help;
 
 /// What argv means.
 #[derive(Debug)]

@@ -1,5 +1,4 @@
 //! Prints what was asked for, as text or as JSON.
-mod human;
 mod text;
 
 use std::io::{self, BufWriter, Stdout, Write};

@@ -21,6 +21,10 @@ Begin to follow a cluster, then run the peer:
 $ ipfs-cluster-follow <clusterName> init <example.url>
 $ ipfs-cluster-follow <clusterName> run
 
+Sign the template that others follow (see \"ipfs-cluster-follow sign --help\"):
+
+$ ipfs-cluster-follow sign --key publisher.json template.json
+
 See how it does, and what it keeps:
 
 $ ipfs-cluster-follow <clusterName> info
@@ -60,6 +64,35 @@ fn default_folder() -> PathBuf {
     PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".ipfs-cluster-follow")
 }
 
+/// Whether these words after a name begin with one of its commands.
+pub fn is_command(words: &[String]) -> bool {
+    let Some(first) = words.first() else { return true };
+    cluster("").commands.iter().any(|command| command.name == *first)
+}
+
+fn template_key() -> Flag {
+    Flag::text("template-key", "take the template only when the owner of this peer ID signed it").placeholder("PEER_ID")
+}
+
+/// What publishers do with a template before they put it where followers fetch it.
+pub fn sign() -> Command {
+    Command::new("ipfs-cluster-follow sign", "signs a configuration template")
+        .arguments("<template_file>")
+        .about(
+            "Adds a signature to the end of a template, or puts a new one in place of the old. Followers that\n\
+             were initialized with --template-key take the template from nobody else then: not from who\n\
+             owns the web server or the name, and not an older one once they had a newer.\n\n\
+             Other followers, Go's too, read a signed template as they read any.\n\n\
+             EXAMPLE:\n\n\
+             $ ipfs-cluster-follow sign --key publisher.json template.json",
+        )
+        .flag(
+            Flag::text("key, k", "the FILE with the signer's identity; it is made when there is none")
+                .placeholder("FILE"),
+        )
+        .flag(Flag::switch("help, h", "show help"))
+}
+
 /// What can be done with one cluster.
 pub fn cluster(name: &str) -> Command {
     let help = || Flag::switch("help, h", "show help");
@@ -72,6 +105,7 @@ pub fn cluster(name: &str) -> Command {
              The template is at a URL, in a file (/path or file:), or under a DNSLink or IPNS name.\n\n\
              To begin anew, remove the follower's folder first."
         ))
+        .flag(template_key())
         .flag(help());
     let run = Command::new("run", "runs the follower peer")
         .arguments("")
@@ -82,6 +116,7 @@ pub fn cluster(name: &str) -> Command {
              everything else in it counts at the next start."
         ))
         .flag(Flag::text("init", "initialize cluster peer with the given URL before running"))
+        .flag(template_key())
         .flag(help());
     let list = Command::new("list", "list items in the peers' pinset")
         .arguments("")
@@ -92,7 +127,11 @@ pub fn cluster(name: &str) -> Command {
         .flag(help());
     let info = Command::new("info", "displays information for this peer")
         .arguments("")
-        .about(format!("Says whether the peer that follows \"{name}\", its IPFS daemon and its template are there."))
+        .about(format!(
+            "Says whether the peer that follows \"{name}\", its IPFS daemon and its template are there;\n\
+             and while it runs: how many items it keeps, how many bytes its IPFS daemon holds, whether\n\
+             it is behind what others have, and when it last heard of a peer that it trusts."
+        ))
         .flag(help());
     Command::new(format!("ipfs-cluster-follow {name}"), "follows a cluster")
         .arguments("")

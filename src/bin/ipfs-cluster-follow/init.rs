@@ -1,23 +1,49 @@
 //! `init`: an identity, and where the template is.
-use ipfs_cluster::config::{Environment, File, Identity, PRIVATE, make_folder, write_atomically};
-use ipfs_cluster::follow::{gateway_source, source_of};
+use ipfs_cluster::config::{Environment, File, Identity, PRIVATE, make_folder, parse_peer_id, write_atomically};
+use ipfs_cluster::follow::{gateway_source, source_of, template_key};
+use ipfs_cluster::model::PeerId;
 
+use crate::common::Values;
 use crate::exit::Failure;
 use crate::place::Place;
 
+/// Where the template is, and whose signature it needs.
+pub struct Source<'a> {
+    text: &'a str,
+    gateway: &'a str,
+    key: Option<PeerId>,
+}
+
+impl<'a> Source<'a> {
+    /// Reads `--template-key`.
+    pub fn of(text: &'a str, gateway: &'a str, values: &Values) -> Result<Self, Failure> {
+        let key = values.given("template-key").map(|key| {
+            let key = parse_peer_id(key).map_err(|e| Failure::new("reading --template-key", e))?;
+            template_key(&key).map_err(|e| Failure::new("reading --template-key", e))?;
+            Ok(key)
+        });
+        Ok(Self { text, gateway, key: key.transpose()? })
+    }
+
+    fn file(&self) -> Result<File, Failure> {
+        let url = resolve(self.text, self.gateway)?;
+        Ok(self.key.map_or_else(|| File::sourced(&url), |key| File::sourced_and_signed(&url, &key)))
+    }
+}
+
 /// Makes the folder of a follower; the template is not fetched yet.
-pub fn run(place: &Place, source: &str, gateway: &str) -> Result<(), Failure> {
+pub fn run(place: &Place, source: &Source<'_>) -> Result<(), Failure> {
     if place.is_there() {
         return Err(Failure::Exists(place.folder.clone()));
     }
-    let source = resolve(source, gateway)?;
+    let file = source.file()?;
     let identity = Identity::generate().and_then(|identity| identity.under(&Environment::of_process()));
     let identity = identity.map_err(|e| Failure::new("generating an identity", e))?;
     let (identity_file, config_file) = (place.folder.join("identity.json"), place.folder.join("service.json"));
     make_folder(&place.folder).map_err(|e| Failure::new(format!("creating {}", place.folder.display()), e))?;
     identity.save(&identity_file).map_err(|e| Failure::new("saving identity", e))?;
     println!("Identity written to {}.", identity_file.display());
-    write_atomically(&config_file, File::sourced(&source).to_text().as_bytes(), PRIVATE)
+    write_atomically(&config_file, file.to_text().as_bytes(), PRIVATE)
         .map_err(|e| Failure::new("saving configuration", e))?;
     println!("Configuration written to {}.", config_file.display());
     let name = &place.name;
@@ -27,10 +53,21 @@ pub fn run(place: &Place, source: &str, gateway: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// As [`run`], and a follower that is there is left as it is.
-pub fn run_unless_there(place: &Place, source: &str, gateway: &str) -> Result<(), Failure> {
+/// As [`run`], and a follower that is there is left as it is; one that takes less than it is told to is refused.
+pub fn run_unless_there(place: &Place, source: &Source<'_>) -> Result<(), Failure> {
     if !place.is_there() {
-        return run(place, source, gateway);
+        return run(place, source);
+    }
+    if source.key.is_some() {
+        let file = File::read(&place.folder.join("service.json"));
+        let kept = file.map_err(|e| Failure::Other(e.to_string()))?.template_key();
+        if kept.ok().flatten() != source.key {
+            return Err(Failure::Other(format!(
+                "the follower \"{}\" was initialized with another template key or none: remove {} to begin anew",
+                place.name,
+                place.folder.display()
+            )));
+        }
     }
     println!("Configuration for this cluster already exists. Skipping initialization.");
     println!("If you wish to re-initialize, simply delete {}\n", place.folder.display());

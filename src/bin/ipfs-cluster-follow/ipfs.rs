@@ -21,6 +21,17 @@ pub async fn is_online(endpoint: &Endpoint) -> bool {
     probe::post(endpoint, "/api/v0/id").await.is_ok_and(|answer| answer.status == 200)
 }
 
+/// How many bytes its repository has, and when it does not say: nothing.
+pub async fn held_bytes(endpoint: &Endpoint) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Stat {
+        repo_size: u64,
+    }
+    let answer = probe::post(endpoint, "/api/v0/repo/stat?size-only=true").await.ok()?;
+    serde_json::from_slice(&answer.body).ok().map(|stat: Stat| stat.repo_size)
+}
+
 /// A client of a follower's own API: on its socket, or where the variable moved it.
 pub fn api(place: &Place) -> Option<Client> {
     let environment = Environment::of_process();

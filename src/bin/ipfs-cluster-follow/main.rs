@@ -18,6 +18,7 @@ mod init;
 mod list;
 mod run;
 mod show_all;
+mod sign;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +60,9 @@ fn follow(top: &Run) -> u8 {
         print!("{}", common::completions::manual(&commands::completed()));
         return 0;
     }
+    if name == "sign" && is_free && !commands::is_command(words) {
+        return signed(words);
+    }
     let gateway = top.globals.text("gateway");
     let group = commands::cluster(name);
     let result = match common::parse(&group, words) {
@@ -79,15 +83,22 @@ fn follow(top: &Run) -> u8 {
     }
 }
 
+fn signed(words: &[String]) -> u8 {
+    match common::show(common::parse(&commands::sign(), words), MANNERS) {
+        Ok(run) => sign::run(&run).map_or_else(|failure| failure.print(), |()| 0),
+        Err(code) => code,
+    }
+}
+
 fn dispatch(base: &std::path::Path, name: &str, gateway: &str, run: &Run) -> Result<(), Failure> {
     if run.path == ["init"] {
         let source = run.arguments.first().ok_or(Failure::NoSource)?;
-        return init::run(&Place::any(base, name)?, source, gateway);
+        return init::run(&Place::any(base, name)?, &init::Source::of(source, gateway, &run.values)?);
     }
     if run.path == ["run"] {
         let place = Place::any(base, name)?;
         if let Some(source) = run.values.given("init") {
-            init::run_unless_there(&place, source, gateway)?;
+            init::run_unless_there(&place, &init::Source::of(source, gateway, &run.values)?)?;
         }
         common::start_logging(&Levels::parse("info,restapilog:error").map_err(Failure::Other)?);
         return run::run(&Place::find(base, name)?);

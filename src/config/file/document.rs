@@ -5,9 +5,14 @@ use serde_json::{Map, Value};
 
 use super::key::{Key, Kind, Section, default_of, json_type};
 use super::sections::{SECTIONS, is_opaque};
+use crate::config::value::{PeerIdError, parse_peer_id};
+use crate::model::PeerId;
 
 /// The longest `service.json`, in bytes: a hundred times the longest that `init` writes.
 pub const FILE_MAX: u64 = 4 << 20;
+
+/// Whose signature a follower's template needs, beside `source`.
+const TEMPLATE_KEY: &str = "template_key";
 
 /// A configuration file; keys are as the program spells them, whatever their case was.
 #[derive(Clone, Default)]
@@ -126,6 +131,23 @@ impl File {
         file
     }
 
+    /// The file of a follower that takes its configuration only when the owner of a key signed it.
+    #[must_use]
+    pub fn sourced_and_signed(url: &str, key: &PeerId) -> Self {
+        let mut file = Self::sourced(url);
+        file.root.insert(TEMPLATE_KEY.into(), key.to_string().into());
+        file
+    }
+
+    /// Whose signature the configuration needs that is elsewhere.
+    ///
+    /// # Errors
+    /// When there is something and it is no peer ID: a key that cannot be read must not count as none.
+    pub fn template_key(&self) -> Result<Option<PeerId>, PeerIdError> {
+        let Some(value) = self.root.get(TEMPLATE_KEY) else { return Ok(None) };
+        parse_peer_id(value.as_str().unwrap_or_default()).map(Some)
+    }
+
     /// Where the configuration is, when it is elsewhere.
     #[must_use]
     pub fn source(&self) -> Option<&str> {
@@ -210,7 +232,7 @@ impl File {
         for (name, value) in root {
             let lower = name.to_ascii_lowercase();
             let groups = || SECTIONS.iter().filter(|s| s.group == lower);
-            if lower == "source" {
+            if lower == "source" || lower == TEMPLATE_KEY {
                 file.root.insert(lower, value);
             } else if let Some(section) = SECTIONS.iter().find(|s| s.group.is_empty() && s.name == lower) {
                 let value = file.keys(&section.path(), section.keys, value);
@@ -218,7 +240,7 @@ impl File {
             } else if groups().next().is_some() {
                 let value = file.group(&lower, value);
                 file.root.insert(lower, value);
-            } else if lower != "state" {
+            } else if lower != "state" && lower != "signature" {
                 file.unknown.push(name);
             }
         }

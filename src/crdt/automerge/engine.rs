@@ -100,7 +100,7 @@ pub fn open(args: EngineArgs, rows: &mut dyn Rows) -> Result<Box<dyn Engine>, Op
     let (actor, counter_end, wall) = (Actor::new(own, actor_suffix), limits.counter_end, started);
     let starts = heal::Starts::of(&actor, &merge.state.clock);
     let author = Author { keypair, actor, epoch, cluster_name, counter_end, wall };
-    let summary = summary(&mut merge, true);
+    let summary = summary(&mut merge, None, None);
     let (lends, cut) = (Lends::new(builds.wished()), Cut::default());
     cut.set(&merge.state.clock);
     let engine = AutomergeEngine {
@@ -190,8 +190,8 @@ impl Engine for AutomergeEngine {
         let told = std::mem::take(&mut self.merge.told);
         turn.notices.extend(told.notices);
         turn.counts.extend(told.counts);
-        let in_sync = self.beats.all_have(&self.merge.state.clock_hash());
-        self.summary = summary(&mut self.merge, in_sync);
+        let behind_since = self.beats.behind_since(&self.merge.state.clock_hash(), now);
+        self.summary = summary(&mut self.merge, behind_since, self.beats.trusted_at());
         if !turn.notices.is_empty() {
             self.cut.set(&self.merge.state.clock);
         }
@@ -309,6 +309,7 @@ impl AutomergeEngine {
         }
         self.pulls.consider(peer);
         if self.merge.trusts(&peer) {
+            self.beats.hear_trusted(now);
             let is_odd = |head: &Dep| self.is_beyond_us(&head.actor, head.seq);
             if !self.is_healing && heartbeat.heads.iter().any(is_odd) {
                 self.leave_actor(peer, rows)?;
@@ -443,7 +444,7 @@ fn body(checked: Checked) -> Option<Body> {
     checked.body.downcast().ok().map(|body| *body)
 }
 
-fn summary(merge: &mut Merge, in_sync: bool) -> Summary {
+fn summary(merge: &mut Merge, behind_since: Option<UnixMillis>, trusted_at: Option<UnixMillis>) -> Summary {
     let state = &mut merge.state;
     Summary {
         entries: state.counters.pins,
@@ -451,7 +452,9 @@ fn summary(merge: &mut Merge, in_sync: bool) -> Summary {
         digest_hash: state.digest_told(),
         pending: merge.pending.len(),
         staged: merge.stage.len(),
-        in_sync,
+        in_sync: behind_since.is_none(),
+        behind_since,
+        trusted_at,
         joining: state.joining.is_some(),
         log_bytes: state.counters.log_bytes,
         forks: state.clock.forks().count(),

@@ -49,6 +49,10 @@ pub struct ReplicationHealth {
     pub digest: String,
     /// Whether every peer that spoke lately has this clock.
     pub in_sync: bool,
+    /// Since when that is not so; zero when it is.
+    pub behind_since: Time,
+    /// When a trusted peer was heard last since this one started; zero when none was.
+    pub trusted_at: Time,
     /// Whether the keys of another peer's state are being joined.
     pub joining: bool,
     /// Changes that wait for others in memory.

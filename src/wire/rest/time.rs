@@ -9,7 +9,7 @@ use time::{Date, OffsetDateTime};
 use crate::model::UnixMillis;
 
 /// A moment to the nanosecond; Go's zero time, the first instant of the year 1, means "none".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(OffsetDateTime);
 
 /// Go's zero time.

@@ -36,6 +36,18 @@ impl Follower {
         follower
     }
 
+    /// Makes the same follower anew, of the template that its Kubo has under an IPNS name; returns the name.
+    pub fn init_by_name(&mut self) -> String {
+        fs::remove_dir_all(self.dir.join(NAME)).expect("it was initialized");
+        self.kubo.wait();
+        let template = fs::read(self.dir.with_file_name("template.json")).expect("there is a template");
+        let name = self.kubo.publish(&template);
+        let mut command = self.command(&["init", &name]);
+        let output = Output::of(command.env("IPFS_GATEWAY", self.kubo.gateway()));
+        output.code(0).stdout(&format!("assumed to be an DNSLink-powered address: /ipns/{name}"));
+        name
+    }
+
     /// Starts it and waits until its API answers.
     pub fn start(&mut self) {
         self.kubo.wait();

@@ -66,6 +66,19 @@ impl Kubo {
         output.text().trim().to_owned()
     }
 
+    /// Publishes a file under the IPNS name of this daemon; returns the name.
+    pub fn publish(&self, content: &[u8]) -> String {
+        let path = format!("/ipfs/{}", self.add(content));
+        let output = self.run(&["name", "publish", "--allow-offline", "--quieter", &path]).code(0);
+        output.text().trim().to_owned()
+    }
+
+    /// Where its gateway is, as `IPFS_GATEWAY` names it.
+    pub fn gateway(&self) -> String {
+        let written = fs::read_to_string(self.repo.join("gateway")).expect("the daemon says where its gateway is");
+        written.trim().trim_start_matches("http://").to_owned()
+    }
+
     /// Returns whether it holds a recursive pin of `cid`.
     pub fn holds(&self, cid: &str) -> bool {
         self.run(&["pin", "ls", "--type=recursive", "-q"]).code(0).text().lines().any(|line| line == cid)

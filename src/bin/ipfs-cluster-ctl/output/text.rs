@@ -8,7 +8,7 @@ use ipfs_cluster::wire::rest::{
     PinOutcome, ReplicationHealth, Time, Version,
 };
 
-use super::human::{relative, size};
+use crate::common::human::{relative, size};
 
 /// Something that is printed for people.
 pub trait Text {
@@ -209,7 +209,9 @@ impl Text for ReplicationHealth {
             (false, true) => "in sync with all that it hears",
             (false, false) => "others have what it has not, or have not what it has",
         };
-        let mut text = format!("{} pins | {state}\n", self.pins);
+        let lag =
+            self.behind_since.millis().map_or_else(String::new, |at| format!(" since {}", relative(at.nanos(), now)));
+        let mut text = format!("{} pins | {state}{lag}\n", self.pins);
         let _ = writeln!(text, "  > Clock: {} | Digest: {}", short(&self.clock), short(&self.digest));
         let _ = writeln!(
             text,
@@ -217,6 +219,7 @@ impl Text for ReplicationHealth {
             self.pending, self.staged, self.forks
         );
         let _ = writeln!(text, "  > Log: {} | Snapshot: {}", size(self.log_bytes), ago(self.snapshot_at));
+        let _ = writeln!(text, "  > Last contact with a trusted peer: {}", ago(self.trusted_at));
         for notice in &self.notices {
             let _ = writeln!(text, "  ! {}: {}", ago(notice.at), notice.text);
         }

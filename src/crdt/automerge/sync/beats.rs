@@ -45,6 +45,8 @@ pub struct Beats {
     quiet: Option<u64>,
     heard: BTreeMap<PeerId, Heard>,
     diverged: BTreeSet<PeerId>,
+    behind_since: Option<UnixMillis>,
+    trusted_at: Option<UnixMillis>,
 }
 
 impl Beats {
@@ -57,6 +59,8 @@ impl Beats {
             quiet: None,
             heard: BTreeMap::new(),
             diverged: BTreeSet::new(),
+            behind_since: None,
+            trusted_at: None,
         }
     }
 
@@ -149,13 +153,30 @@ impl Beats {
         self.diverged.len() < HEARD_MAX && !self.diverged.insert(heartbeat.peer)
     }
 
+    /// A peer that is trusted was heard.
+    pub const fn hear_trusted(&mut self, now: Now) {
+        self.trusted_at = Some(now.wall);
+    }
+
+    /// When a trusted peer was heard last, as this start of ours knows.
+    pub const fn trusted_at(&self) -> Option<UnixMillis> {
+        self.trusted_at
+    }
+
+    /// Since when somebody has another clock than this one; [`None`] when nobody has.
+    pub fn behind_since(&mut self, clock_hash: &Hash, now: Now) -> Option<UnixMillis> {
+        let since = self.behind_since.unwrap_or(now.wall);
+        self.behind_since = (!self.all_have(clock_hash)).then_some(since);
+        self.behind_since
+    }
+
     /// What `peer` said last.
     pub fn heard(&self, peer: &PeerId) -> Option<&Heard> {
         self.heard.get(peer)
     }
 
     /// Returns whether everybody that spoke lately has the clock of this hash.
-    pub fn all_have(&self, clock_hash: &Hash) -> bool {
+    fn all_have(&self, clock_hash: &Hash) -> bool {
         let latest = self.heard.values().map(|heard| heard.at).max().unwrap_or(0);
         self.heard.values().all(|heard| heard.clock_hash == *clock_hash || heard.at + SILENT < latest)
     }
@@ -175,4 +196,45 @@ fn is_ahead(heads: &[Dep], clock: &Clock) -> bool {
         row.is_some_and(|row| row.seq > head.seq || (row.seq == head.seq && row.tip == head.hash))
     };
     heads.len() >= HEADS_MAX || !heads.iter().all(known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crdt::MapRows;
+    use crate::crdt::automerge::tests::testing::{EPOCH, peer};
+
+    #[test]
+    fn who_is_behind_says_since_when() {
+        let state = State::open(EPOCH, &mut MapRows::default()).unwrap();
+        let now = |seconds: u64| Now { mono: seconds * 1000, wall: UnixMillis(i64::try_from(seconds * 1000).unwrap()) };
+        let (ours, theirs) = ([1; 32], [2; 32]);
+        let mut beats = Beats::new(UnixMillis(0));
+        assert_eq!(beats.behind_since(&ours, now(1)), None);
+        let hear = |beats: &mut Beats, clock_hash: Hash, second: u64| {
+            let (epoch, peer, key, signature) = (EPOCH, peer(2), Vec::new(), Vec::new());
+            let (digest_hash, entries, newest, heads) = (NO_HASH, 0, UnixMillis(0), Vec::new());
+            let heartbeat = Heartbeat {
+                epoch,
+                peer,
+                start: 1,
+                count: second,
+                clock_hash,
+                digest_hash,
+                entries,
+                newest,
+                heads,
+                key,
+                signature,
+            };
+            beats.hear(&heartbeat, &state.clock, now(second)).unwrap();
+        };
+        hear(&mut beats, theirs, 2);
+        assert_eq!(beats.behind_since(&ours, now(3)), Some(now(3).wall));
+        assert_eq!(beats.behind_since(&ours, now(9)), Some(now(3).wall));
+        hear(&mut beats, ours, 10);
+        assert_eq!(beats.behind_since(&ours, now(10)), None);
+        hear(&mut beats, theirs, 11);
+        assert_eq!(beats.behind_since(&ours, now(11)), Some(now(11).wall));
+    }
 }

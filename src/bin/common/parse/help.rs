@@ -1,5 +1,5 @@
 //! The help of a command: NAME, USAGE, VERSION, DESCRIPTION, COMMANDS, OPTIONS.
-use super::flag::{Command, Flag, Kind};
+use super::super::flag::{Command, Flag, Kind};
 
 /// Two columns, left and right.
 type Rows = Vec<(String, String)>;
