@@ -6,6 +6,8 @@ mod common;
 mod daemon;
 #[path = "bench/http.rs"]
 mod http;
+#[path = "bench/kubo.rs"]
+mod kubo;
 #[path = "bench/load.rs"]
 mod load;
 #[path = "bench/report.rs"]

@@ -12,6 +12,7 @@ use super::Error;
 use super::common::ports::free_port;
 use super::common::process::{Process, now, tail};
 use super::http::Connection;
+use super::kubo;
 
 /// How long a start may take.
 const START_MAX: Duration = Duration::from_mins(1);
@@ -22,31 +23,40 @@ pub struct Daemon {
     rest: u16,
     swarm: u16,
     process: Option<Process>,
+    service: PathBuf,
     _kubo: Option<Process>,
 }
 
 impl Daemon {
     /// Makes a configuration, with the secret of `like` if there is one, and starts its Kubo.
     pub fn init(dir: &Path, name: &str, like: Option<&Self>) -> Result<Self, Error> {
-        let (kubo, api) = start_kubo(&dir.join(format!("kubo-{name}")))?;
-        Self::configure(dir, name, like, (Some(kubo), api), &[])
+        let (kubo, api) = kubo::start(&dir.join(format!("kubo-{name}")))?;
+        Self::configure(dir, name, own_service()?, like, (Some(kubo), api), &[])
+    }
+
+    /// As [`Daemon::init`], of another program with the same commands, and with a Kubo that is there.
+    pub fn of(service: PathBuf, dir: &Path, name: &str, kubo: (Process, String)) -> Result<Self, Error> {
+        let (process, api) = kubo;
+        Self::configure(dir, name, service, None, (Some(process), api), &[])
     }
 
     /// As [`Daemon::init`], with variables of its own, and no IPFS daemon where it looks for one.
     pub fn bare(dir: &Path, name: &str, like: Option<&Self>, variables: &[(&str, &str)]) -> Result<Self, Error> {
         let nobody = format!("/ip4/127.0.0.1/tcp/{}", free_port());
-        Self::configure(dir, name, like, (None, nobody), variables)
+        Self::configure(dir, name, own_service()?, like, (None, nobody), variables)
     }
 
     fn configure(
         dir: &Path,
         name: &str,
+        service: PathBuf,
         like: Option<&Self>,
         (kubo, api): (Option<Process>, String),
         variables: &[(&str, &str)],
     ) -> Result<Self, Error> {
-        let daemon = Self { dir: dir.join(name), rest: free_port(), swarm: free_port(), process: None, _kubo: kubo };
-        let mut init = daemon.command(&["init"])?;
+        let (rest, swarm) = (free_port(), free_port());
+        let daemon = Self { dir: dir.join(name), rest, swarm, process: None, service, _kubo: kubo };
+        let mut init = daemon.command(&["init"]);
         let tcp = |port: u16| format!("/ip4/127.0.0.1/tcp/{port}");
         init.env("CLUSTER_PEERNAME", name)
             .env("CLUSTER_LISTENMULTIADDRESS", tcp(daemon.swarm))
@@ -81,7 +91,7 @@ impl Daemon {
         if !addresses.is_empty() {
             args.extend(["--bootstrap", &addresses]);
         }
-        let command = self.command(&args)?;
+        let command = self.command(&args);
         let began = now();
         self.process = Some(Process::start(&command, &self.dir.with_extension("log")));
         loop {
@@ -190,7 +200,7 @@ impl Daemon {
     /// Runs a command of the program that reads `file`, to its end.
     pub fn import(&self, file: &Path) -> Result<Duration, Error> {
         let began = now();
-        let mut command = self.command(&["state", "import", "--force"])?;
+        let mut command = self.command(&["state", "import", "--force"]);
         let output = command.arg(file).stdin(Stdio::null()).output()?;
         if output.status.success() {
             return Ok(began.elapsed());
@@ -250,39 +260,16 @@ impl Daemon {
         tail(&fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default())
     }
 
-    /// The program that was built with this one, on the peer's directory.
-    fn command(&self, args: &[&str]) -> Result<Command, Error> {
-        let own = std::env::current_exe()?;
-        let service = own.ancestors().nth(2).ok_or("examples are below the programs")?.join("ipfs-cluster-service");
-        let mut command = Command::new(service);
+    /// The program on the peer's directory.
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.service);
         command.arg("--config").arg(&self.dir).args(args);
-        Ok(command)
+        command
     }
 }
 
-fn start_kubo(repo: &Path) -> Result<(Process, String), Error> {
-    let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/ipfs");
-    if !binary.exists() {
-        return Err("no Kubo: run scripts/peers".into());
-    }
-    fs::create_dir_all(repo)?;
-    let run = |args: &[&str]| -> Result<(), Error> {
-        let output = Command::new(&binary).env("IPFS_PATH", repo).args(args).stdin(Stdio::null()).output()?;
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into()) }
-    };
-    run(&["init", "--profile=test"])?;
-    let api = format!("/ip4/127.0.0.1/tcp/{}", free_port());
-    run(&["config", "Addresses.API", &api])?;
-    let mut command = Command::new(&binary);
-    command.env("IPFS_PATH", repo).arg("daemon");
-    let process = Process::start(&command, &repo.with_extension("log"));
-    let began = now();
-    // Before the daemon has written where it is, the command line would take the repository's lock from it.
-    while !repo.join("api").exists() || run(&["id"]).is_err() {
-        if began.elapsed() > START_MAX {
-            return Err(format!("Kubo does not answer:\n{}", tail(&process.log())).into());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok((process, api))
+/// The program that was built with this one.
+pub fn own_service() -> Result<PathBuf, Error> {
+    let own = std::env::current_exe()?;
+    Ok(own.ancestors().nth(2).ok_or("examples are below the programs")?.join("ipfs-cluster-service"))
 }

@@ -71,7 +71,8 @@ impl Connection {
         Ok(())
     }
 
-    async fn send(&mut self, method: &str, path: &str) -> Result<Answer, Error> {
+    /// Asks and reads the answer to its end.
+    pub async fn send(&mut self, method: &str, path: &str) -> Result<Answer, Error> {
         let request = Request::builder().method(method).uri(path).header("Host", "localhost").body(Empty::new())?;
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;

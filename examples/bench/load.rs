@@ -1,4 +1,4 @@
-//! Many connections that pin at once, one pin a request.
+//! Many connections that ask at once.
 #![allow(dead_code, reason = "each bench uses a part of it")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Pins a second.
+    /// Answers a second.
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     pub fn rate(&self) -> f64 {
         self.pins as f64 / self.took.as_secs_f64()
@@ -39,36 +39,50 @@ pub async fn run(port: u16, connections: usize, pins: usize, series: &str) -> Re
 /// # Errors
 /// As [`run`].
 pub async fn again(port: u16, connections: usize, pins: usize, series: &str, name: &str) -> Result<Load, Error> {
-    let next = Arc::new(AtomicUsize::new(0));
-    let (series, name): (Arc<str>, Arc<str>) = (series.into(), name.into());
+    let (series, name) = (series.to_owned(), name.to_owned());
+    each(port, connections, pins, move |n| ("POST", format!("/pins/{}?name={name}", cid(&series, n)))).await
+}
+
+/// Asks `requests` times over `connections` connections for what `ask` says of each number: method and path.
+///
+/// # Errors
+/// The first answer that is not a success.
+pub async fn each(
+    port: u16,
+    connections: usize,
+    requests: usize,
+    ask: impl Fn(usize) -> (&'static str, String) + Send + Sync + 'static,
+) -> Result<Load, Error> {
+    let (next, ask) = (Arc::new(AtomicUsize::new(0)), Arc::new(ask));
     let mut opened = Vec::new();
     for _ in 0..connections {
         opened.push(Connection::open(port).await?);
     }
     let began = now();
-    let mut writers: JoinSet<Result<Vec<Duration>, Error>> = JoinSet::new();
+    let mut askers: JoinSet<Result<Vec<Duration>, Error>> = JoinSet::new();
     for mut connection in opened {
-        let (next, series, name) = (Arc::clone(&next), Arc::clone(&series), Arc::clone(&name));
-        writers.spawn(async move {
+        let (next, ask) = (Arc::clone(&next), Arc::clone(&ask));
+        askers.spawn(async move {
             let mut answers = Vec::new();
             loop {
                 let n = next.fetch_add(1, Ordering::Relaxed);
-                if n >= pins {
+                if n >= requests {
                     return Ok(answers);
                 }
+                let (method, path) = ask(n);
                 let asked = now();
-                connection.post(&format!("/pins/{}?name={name}", cid(&series, n))).await?.ok()?;
+                connection.send(method, &path).await?.ok()?;
                 answers.push(asked.elapsed());
             }
         });
     }
-    let mut answers = Vec::with_capacity(pins);
-    while let Some(written) = writers.join_next().await {
-        answers.extend(written??);
+    let mut answers = Vec::with_capacity(requests);
+    while let Some(answered) = askers.join_next().await {
+        answers.extend(answered??);
     }
     let took = began.elapsed();
     answers.sort();
-    Ok(Load { pins, took, answers })
+    Ok(Load { pins: requests, took, answers })
 }
 
 /// The CID of number `n` of a series; nobody has its content.

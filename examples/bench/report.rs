@@ -15,8 +15,8 @@ pub enum Bound {
 impl Bound {
     fn text(self) -> String {
         match self {
-            Self::AtLeast(bound) => format!(">= {bound:.0}"),
-            Self::AtMost(bound) => format!("<= {bound:.0}"),
+            Self::AtLeast(bound) => format!(">= {bound}"),
+            Self::AtMost(bound) => format!("<= {bound}"),
             Self::None => String::new(),
         }
     }
