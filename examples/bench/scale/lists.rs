@@ -8,7 +8,11 @@ use super::super::report::{Bound, Report};
 use super::super::{Error, load, ratio};
 
 /// How long the slow reader reads.
-const SLOW: Duration = Duration::from_secs(15);
+const SLOW: Duration = Duration::from_mins(2);
+
+/// Pins that are written meanwhile, in so many rounds.
+const ROUND: usize = 2_500;
+const ROUNDS: usize = 20;
 
 /// How long it rests after each piece.
 const REST: Duration = Duration::from_millis(20);
@@ -40,13 +44,22 @@ pub async fn list(peer: &Daemon, wanted: usize, report: &mut Report) -> Result<(
     Ok(())
 }
 
-/// Reads a list slowly while others write, beside as many writes without it.
+/// Reads pins and statuses slowly while others write, beside as many writes without it.
 pub async fn slow_reader(peer: &Daemon, report: &mut Report) -> Result<(), Error> {
     let before = peer.disk_mb("pinset.redb");
-    load::run(peer.rest(), 64, 50_000, "alone").await?;
+    for n in 0..ROUNDS {
+        load::run(peer.rest(), 64, ROUND, &format!("alone {n}")).await?;
+    }
     let alone = peer.disk_mb("pinset.redb") - before;
+    report.row("file growth by 50,000 pins", Bound::None, alone, "MB");
+    slowly(peer, "/allocations", report).await?;
+    slowly(peer, "/pins", report).await
+}
+
+async fn slowly(peer: &Daemon, path: &str, report: &mut Report) -> Result<(), Error> {
+    let files = || peer.disk_mb("pinset.redb") + peer.disk_mb("ledger.redb");
     peer.forget_peak()?;
-    let (before, rss) = (peer.disk_mb("pinset.redb"), peer.rss_mb());
+    let (before, rss) = (files(), peer.rss_mb());
     let reading = async {
         let (began, mut bytes) = (now(), 0);
         let slowly = async |piece: hyper::body::Bytes| {
@@ -54,15 +67,23 @@ pub async fn slow_reader(peer: &Daemon, report: &mut Report) -> Result<(), Error
             tokio::time::sleep(REST).await;
             began.elapsed() < SLOW
         };
-        Connection::open(peer.rest()).await?.read("/allocations", slowly).await?;
-        Ok::<_, Error>(bytes)
+        Connection::open(peer.rest()).await?.read(path, slowly).await?;
+        Ok::<_, Error>((bytes, began.elapsed()))
     };
-    let (bytes, written) = tokio::join!(reading, load::run(peer.rest(), 64, 50_000, "beside"));
+    let writing = async {
+        for n in 0..ROUNDS {
+            load::run(peer.rest(), 64, ROUND, &format!("beside {path} {n}")).await?;
+            tokio::time::sleep(SLOW / u32::try_from(ROUNDS)?).await;
+        }
+        Ok::<_, Error>(())
+    };
+    let (read, written) = tokio::join!(reading, writing);
     written?;
+    let (bytes, took) = read?;
+    report.row(&format!("slow {path} under ingest of 50,000: for"), Bound::None, took.as_secs_f64(), "s");
     #[expect(clippy::cast_precision_loss, reason = "megabytes for people")]
-    report.row("slow list under ingest: read", Bound::None, bytes? as f64 / 1e6, "MB");
+    report.row("  read", Bound::None, bytes as f64 / 1e6, "MB");
     report.row("  RSS growth", Bound::AtMost(32.0), peer.peak_mb() - rss, "MB");
-    report.row("  file growth", Bound::AtMost(64.0), peer.disk_mb("pinset.redb") - before, "MB");
-    report.row("  file growth by as many pins without it", Bound::None, alone, "MB");
+    report.row("  growth of the files", Bound::AtMost(64.0), files() - before, "MB");
     Ok(())
 }
