@@ -1,4 +1,5 @@
 //! Each part of a peer from the configuration.
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -13,6 +14,7 @@ use super::handle::{Cluster, Inner};
 use super::net::{Counts, METRICS_TOPIC};
 use super::peers::{Disk, InformersArgs, IpfsId, Members};
 use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
+use super::repair;
 use super::status::Local;
 use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};
@@ -221,6 +223,14 @@ pub fn periods(config: &Config) -> Periods {
         state_sync: config.cluster.state_sync_interval,
         connect_swarms_delay: config.ipfshttp.connect_swarms_delay,
     }
+}
+
+/// How pins are repaired; `None`: they stay where they are.
+pub fn repairs(config: &Config) -> Option<repair::Args> {
+    let cluster = &config.cluster;
+    let is_on = !cluster.disable_repinning && !cluster.follower_mode;
+    let rate = cluster.repin_rate.map_or(0, NonZeroU64::get);
+    is_on.then_some(repair::Args { grace: cluster.repin_grace, rate })
 }
 
 /// What the informers tell.

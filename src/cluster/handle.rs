@@ -1,6 +1,7 @@
 //! What all front ends call.
 mod events;
 mod health;
+mod moves;
 mod pages;
 mod probe;
 
@@ -18,7 +19,6 @@ use super::status::Local;
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
 use crate::ipfs::Connector;
 use crate::model::{Alert, Cid, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, Replication, Trust, UnixMillis};
-use crate::monitor::{Request, Unfit, allocate};
 use crate::swarm::Swarm;
 use crate::swarm::calls::{self, Calls};
 use crate::task;
@@ -209,34 +209,10 @@ impl Cluster {
         }
         let mut pin = flow::setup(cid, options, existing, self.inner.defaults, now)?;
         if pin.replication != Replication::Everywhere {
-            pin.allocations = self.allocate(&pin, existing)?;
+            pin.allocations =
+                self.allocate(&pin, existing.map_or(&[], |pin| &pin.allocations), &|candidate| candidate)?;
         }
         Ok(pin)
-    }
-
-    fn allocate(&self, pin: &Pin, existing: Option<&Pin>) -> Result<Vec<PeerId>, Error> {
-        let names: Vec<&str> = self.inner.allocate_by.iter().map(String::as_str).collect();
-        let trust = self.inner.trust();
-        let trusted = |peer: &PeerId| trust.trusts(&self.inner.own, peer);
-        let candidates: Vec<_> = (self.inner.members.candidates(&names, task::wall()).into_iter())
-            .map(|candidate| {
-                let trusted = trusted(candidate.peer());
-                candidate
-                    .only_if(trusted || !self.inner.only_trusted, Unfit::NotTrusted)
-                    .only_if(!trusted || !self.inner.only_untrusted, Unfit::Trusted)
-            })
-            .collect();
-        let request = Request {
-            cid: &pin.cid,
-            replication: pin.replication,
-            current: existing.map_or(&[], |pin| &pin.allocations),
-            priority: &pin.user_allocations,
-            candidates: &candidates,
-        };
-        allocate(&request).map_err(|error| {
-            tracing::warn!(cid = %pin.cid, ?error, "a pin could not be allocated");
-            Error::Allocate(error.to_string())
-        })
     }
 
     /// As [`Cluster::pin`], of what a path leads to.

@@ -10,7 +10,7 @@ use super::handle::{Cluster, Inner};
 use super::net::{Answers, Checks, ChecksArgs, Epochs, Inlet, Outlet, Pace, SyncsArgs, spawn_syncs};
 use super::peers::spawn_informers;
 use super::pinset::{Outbound, Writer};
-use super::{build, chores};
+use super::{build, chores, repair};
 use crate::config::Config;
 use crate::model::Multiaddr;
 use crate::swarm::{self, Event, calls};
@@ -112,14 +112,18 @@ fn spawn_users(
     let inlet = Task::spawn(|stop| inlet.run(events, stop));
     let outlet = Outlet { pinset, swarm, syncs, counts, notices: notices.clone() };
     let outlet = Task::spawn(|stop| outlet.run(outbound, stop));
-    Ok(vec![
-        ("chores", chores),
-        ("informers", informers),
-        ("inlet", inlet),
-        ("answers", answers_task),
-        ("syncs", syncs_task),
-        ("outlet", outlet),
-    ])
+    let repairs = build::repairs(config).map(|args| ("repairs", repair::spawn(cluster.clone(), args)));
+    Ok(repairs
+        .into_iter()
+        .chain([
+            ("chores", chores),
+            ("informers", informers),
+            ("inlet", inlet),
+            ("answers", answers_task),
+            ("syncs", syncs_task),
+            ("outlet", outlet),
+        ])
+        .collect())
 }
 
 impl Peer {

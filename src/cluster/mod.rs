@@ -9,6 +9,7 @@ mod net;
 pub mod offline;
 mod peers;
 pub mod pinset;
+mod repair;
 mod replication;
 mod status;
 #[cfg(test)]

@@ -83,6 +83,10 @@ pub struct ClusterConfig {
     pub pin_only_on_untrusted_peers: bool,
     /// Whether pins stay where they are when a peer fails.
     pub disable_repinning: bool,
+    /// How long a peer may be away before others take its place.
+    pub repin_grace: Duration,
+    /// Bytes a second of pins that this peer gives new holders; `None`: no limit.
+    pub repin_rate: Option<NonZeroU64>,
     /// A follower reads and never writes.
     pub follower_mode: bool,
     /// Where known peers are kept between runs.

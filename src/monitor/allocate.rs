@@ -45,6 +45,15 @@ impl Candidate {
         &self.peer
     }
 
+    /// This candidate, fit whatever it lacks, and the last choice then: for a peer that has the pin already.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        match self.weight {
+            Ok(_) => self,
+            Err(_) => Self::new(self.peer, i64::MIN),
+        }
+    }
+
     /// This candidate when `fit`, else the same peer with the reason `why`.
     #[must_use]
     pub fn only_if(self, fit: bool, why: Unfit) -> Self {

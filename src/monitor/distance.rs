@@ -24,9 +24,15 @@ impl Distance {
     /// Returns whether no other peer is closer to `cid`.
     #[must_use]
     pub fn is_closest(&self, cid: &Cid) -> bool {
+        self.rank(cid) == 0
+    }
+
+    /// Returns how many peers are closer to `cid`.
+    #[must_use]
+    pub fn rank(&self, cid: &Cid) -> usize {
         let target = position(&cid.to_bytes());
         let own = xor(&target, &self.own);
-        self.others.iter().all(|other| own <= xor(&target, other))
+        self.others.iter().filter(|other| xor(&target, other) < own).count()
     }
 }
 

@@ -2,6 +2,7 @@
 mod allocate;
 mod checker;
 mod distance;
+mod repair;
 #[cfg(test)]
 mod testing;
 mod window;
@@ -9,4 +10,5 @@ mod window;
 pub use allocate::{AllocateError, Candidate, Request, Unfit, allocate};
 pub use checker::Checker;
 pub use distance::Distance;
+pub use repair::{Brake, Census, Rounds, Standing};
 pub use window::Window;

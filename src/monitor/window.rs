@@ -64,6 +64,14 @@ impl Window {
         self.peers.get(peer)?.rings.get(name)?.back()
     }
 
+    /// Returns until when the newest metric `name` of each peer lives, or lived.
+    #[must_use]
+    pub fn lives(&self, name: &str) -> Vec<(PeerId, UnixMillis)> {
+        let newest = self.newest_of_all().filter(|metric| metric.name == name);
+        let until = |metric: &Metric| if metric.valid { metric.expire_nanos } else { metric.received_nanos };
+        newest.map(|metric| (metric.peer, UnixMillis(until(metric) / 1_000_000))).collect()
+    }
+
     /// Returns the names of the metrics that are kept, in order.
     #[must_use]
     pub fn names(&self) -> Vec<String> {

@@ -57,6 +57,14 @@ impl Tracker {
         Ok(self.info(*cid, self.wishes.pin(cid)?.as_ref(), self.ledger.get(cid)?.as_ref()))
     }
 
+    /// Returns how many bytes the daemon fetched for a pin, as far as that is known.
+    ///
+    /// # Errors
+    /// [`TrackerError`] when the ledger cannot be read.
+    pub fn bytes(&self, cid: &Cid) -> Result<u64, TrackerError> {
+        Ok(self.ledger.get(cid)?.map_or(0, |row| row.bytes))
+    }
+
     /// Returns where every pin stands that `filter` matches, in the order of the pinset, then what is being let go of.
     ///
     /// As in Go, what left the pinset is only shown to a filter that asks for it. Pages are read as they are taken.

@@ -7,3 +7,4 @@ mod crashes;
 mod faults;
 mod follower;
 mod pins;
+mod repair;

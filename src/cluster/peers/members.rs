@@ -1,11 +1,12 @@
 //! Who is in the cluster, as the metrics that arrived here say.
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::ping;
 use super::ping::Names;
 use crate::model::{Alert, Metric, PeerId, UnixMillis};
-use crate::monitor::{Candidate, Checker, Window};
+use crate::monitor::{Candidate, Census, Checker, Window};
 
 /// Alerts kept for `/health/alerts`, as many as Go keeps; the oldest go first.
 const ALERTS_MAX: usize = 1000;
@@ -66,6 +67,14 @@ impl Members {
     #[must_use]
     pub fn candidates(&self, names: &[&str], now: UnixMillis) -> Vec<Candidate> {
         self.lock().window.candidates(names, now)
+    }
+
+    /// Returns who may be counted on now, for one who began to listen at `began` and waits for a missing peer for a grace.
+    #[must_use]
+    pub fn census(&self, times: (UnixMillis, Duration, UnixMillis)) -> Census {
+        let state = self.lock();
+        let lives = state.window.lives(&self.peerset_metric);
+        Census::of(self.own, lives, &BTreeSet::new(), times)
     }
 
     /// Looks for metrics that expired; keeps and returns their alerts.

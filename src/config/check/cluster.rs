@@ -44,9 +44,19 @@ pub(super) fn cluster(resolved: &Resolved, faults: &mut Faults, notes: &mut Note
         pin_only_on_trusted_peers: r.is_on("pin_only_on_trusted_peers"),
         pin_only_on_untrusted_peers: only_untrusted(&mut r),
         disable_repinning: r.is_on("disable_repinning"),
+        repin_grace: interval(&mut r, "repin_grace", "repin_grace"),
+        repin_rate: repin_rate(&mut r),
         follower_mode: r.is_on("follower_mode"),
         peerstore_file: folder.join(r.text("peerstore_file")),
         peer_addresses: r.addresses("peer_addresses", "peer_addresses"),
+    }
+}
+
+/// Bytes a second; a negative number is no limit.
+fn repin_rate(r: &mut Reader) -> Option<NonZeroU64> {
+    match r.int("repin_bytes_per_second") {
+        ..=-1 => None,
+        _ => NonZeroU64::new(r.at_least("repin_bytes_per_second", 1, "cluster.repin_bytes_per_second is invalid")),
     }
 }
 

@@ -51,7 +51,9 @@ fn defaults_are_the_documented_ones() {
     let seconds = Duration::from_secs;
     assert_eq!(cluster.peername, hostname());
     assert_eq!(cluster.listen_multiaddress.len(), 2);
-    assert!(cluster.enable_relay_hop && cluster.disable_repinning);
+    assert!(cluster.enable_relay_hop && !cluster.disable_repinning);
+    assert_eq!((cluster.repin_grace, cluster.repin_rate), (seconds(300), std::num::NonZeroU64::new(64 << 20)));
+    assert_eq!(config(&with("cluster.repin_bytes_per_second", json!(-1))).cluster.repin_rate, None);
     assert!(!cluster.leave_on_shutdown && !cluster.follower_mode);
     assert_eq!(cluster.connection_manager.high_water.get(), 400);
     assert_eq!(cluster.connection_manager.low_water.get(), 100);

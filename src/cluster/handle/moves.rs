@@ -1,0 +1,70 @@
+//! Who holds a pin: for one that is new, and for one whose holders are gone.
+use super::{Cluster, Error, STALE_TRIES, seen};
+use crate::crdt::{Op, WriteError};
+use crate::model::{Cid, PeerId, Pin};
+use crate::monitor::{Candidate, Census, Request, Standing, Unfit, allocate};
+use crate::task;
+
+impl Cluster {
+    /// Chooses the holders of a pin that is at `current`, among the candidates as `judge` leaves them.
+    pub(super) fn allocate(
+        &self,
+        pin: &Pin,
+        current: &[PeerId],
+        judge: &dyn Fn(Candidate) -> Candidate,
+    ) -> Result<Vec<PeerId>, Error> {
+        let names: Vec<&str> = self.inner.allocate_by.iter().map(String::as_str).collect();
+        let trust = self.inner.trust();
+        let trusted = |peer: &PeerId| trust.trusts(&self.inner.own, peer);
+        let candidates: Vec<_> = (self.inner.members.candidates(&names, task::wall()).into_iter())
+            .map(|candidate| {
+                let trusted = trusted(candidate.peer());
+                judge(candidate)
+                    .only_if(trusted || !self.inner.only_trusted, Unfit::NotTrusted)
+                    .only_if(!trusted || !self.inner.only_untrusted, Unfit::Trusted)
+            })
+            .collect();
+        let (cid, replication) = (&pin.cid, pin.replication);
+        let request = Request { cid, replication, current, priority: &pin.user_allocations, candidates: &candidates };
+        allocate(&request).map_err(|error| {
+            tracing::warn!(cid = %pin.cid, ?error, "a pin could not be allocated");
+            Error::Allocate(error.to_string())
+        })
+    }
+
+    /// Gives a pin new holders in the place of those that are gone; returns whether it has other holders now.
+    ///
+    /// A pin that has enough of them is left as it is, and nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::Allocate`] when too few peers can hold it; what reading and writing say.
+    pub(in crate::cluster) async fn reallocate(&self, cid: Cid, census: &Census) -> Result<bool, Error> {
+        self.writable()?;
+        for _ in 0..STALE_TRIES {
+            let existing = self.inner.pinset.get(&cid)?;
+            let Some((pin, _)) = existing.as_ref().filter(|(pin, _)| census.is_short(pin)) else { return Ok(false) };
+            let allocations = self.without_the_gone(pin, census)?;
+            if allocations == pin.allocations {
+                return Ok(false);
+            }
+            let moved = Pin { allocations, ..pin.clone() };
+            match self.inner.pinset.write(Op::Pin(Box::new(moved)), seen(existing)).await {
+                Ok(_) => return Ok(true),
+                Err(Error::Write(WriteError::Stale)) => (),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Contended(cid))
+    }
+
+    /// A holder that is missed for a short while only, or tells no metric just now, keeps the pin.
+    fn without_the_gone(&self, pin: &Pin, census: &Census) -> Result<Vec<PeerId>, Error> {
+        let current = census.holders(pin);
+        let judge = |candidate: Candidate| match census.standing(candidate.peer()) {
+            _ if current.contains(candidate.peer()) => candidate.kept(),
+            Standing::Gone => candidate.only_if(false, Unfit::Excluded),
+            Standing::Here | Standing::Missed => candidate,
+        };
+        self.allocate(pin, &current, &judge)
+    }
+}

@@ -1,0 +1,108 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::cluster::testing::{Lone, between, cid, metric_of};
+use crate::model::{PeerId, PinOptions, Trust};
+
+const GRACE: Duration = Duration::from_millis(20);
+
+async fn lone(rate: Option<u64>) -> Lone {
+    let rate = rate.and_then(std::num::NonZeroU64::new);
+    Lone::start(|config| {
+        (config.cluster.repin_grace, config.cluster.repin_rate) = (GRACE, rate);
+        // The others are not there: nobody is to wait for them.
+        config.crdt.trusted_peers = Trust::Only(BTreeSet::new());
+    })
+    .await
+}
+
+fn hear(lone: &Lone, weight: i64) -> PeerId {
+    lone.hear_of(&[("ping", 0), ("freespace", weight)])
+}
+
+/// The peer's last ping ended some grace ago.
+fn lose(lone: &Lone, peer: PeerId) {
+    let now = task::wall();
+    let ended = UnixMillis(now.0 - 1000);
+    let ping = crate::model::Metric { expire_nanos: ended.nanos(), ..metric_of("ping", peer, 0) };
+    assert!(lone.cluster.inner.members.receive(ping, now));
+}
+
+async fn until(lone: &Lone, done: impl Fn() -> bool) {
+    let mut news = lone.cluster.inner.pinset.news_watch();
+    let waited = tokio::time::timeout(Duration::from_secs(30), async {
+        while !done() {
+            news.changed().await.unwrap();
+        }
+    });
+    waited.await.expect("a round comes every second");
+}
+
+fn holders(lone: &Lone, n: u64) -> Vec<PeerId> {
+    lone.cluster.allocation(cid(n)).unwrap().allocations
+}
+
+#[tokio::test]
+async fn pins_of_a_peer_that_is_gone_get_new_holders_and_others_are_left_alone() {
+    let lone = lone(None).await;
+    let (dead, well) = (hear(&lone, 30), hear(&lone, 20));
+    lone.cluster.pin(cid(1), between(1, 1)).await.unwrap();
+    lone.cluster.pin(cid(2), between(1, 2)).await.unwrap();
+    lone.cluster.pin(cid(3), PinOptions::default()).await.unwrap();
+    assert_eq!((holders(&lone, 1), holders(&lone, 2)), (vec![dead], vec![dead, well]));
+    let before = lone.cluster.allocation(cid(1)).unwrap();
+    lose(&lone, dead);
+    until(&lone, || holders(&lone, 1) == [well]).await;
+    let after = lone.cluster.allocation(cid(1)).unwrap();
+    assert_eq!(after, Pin { allocations: vec![well], ..before });
+    // One of two holders is enough for a minimum of one.
+    assert_eq!(holders(&lone, 2), [dead, well]);
+    lone.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_hold_waits_for_a_new_member() {
+    let lone = lone(None).await;
+    let dead = hear(&lone, 30);
+    lone.cluster.pin(cid(1), between(1, 1)).await.unwrap();
+    lose(&lone, dead);
+    let repairs = Repairs::new(lone.cluster.clone(), Args { grace: GRACE, rate: 0 });
+    tokio::time::sleep(GRACE).await;
+    assert_eq!(repairs.round(0).await.unwrap(), 1);
+    assert_eq!(holders(&lone, 1), [dead]);
+    let new = hear(&lone, 10);
+    until(&lone, || holders(&lone, 1) == [new]).await;
+    lone.stop().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_comes_back_keeps_what_was_not_moved_yet() {
+    // A byte a second: after the first pin everything waits.
+    let lone = lone(Some(1)).await;
+    let (dead, well) = (hear(&lone, 30), hear(&lone, 20));
+    for n in 1..=5 {
+        lone.cluster.pin(cid(n), between(1, 1)).await.unwrap();
+    }
+    lose(&lone, dead);
+    let moved = || (1..=5).filter(|n| holders(&lone, *n) == [well]).count();
+    until(&lone, || moved() == 1).await;
+    lone.cluster.inner.members.receive(metric_of("ping", dead, 0), task::wall());
+    let repairs = Repairs::new(lone.cluster.clone(), Args { grace: GRACE, rate: 1 });
+    // The round that is under way sees it, too; this one would have to move what that one does not.
+    assert_eq!(repairs.round(0).await.unwrap(), 0);
+    assert_eq!(moved(), 1);
+    assert_eq!((1..=5).filter(|n| holders(&lone, *n) == [dead]).count(), 4);
+    lone.stop().await;
+}
+
+#[tokio::test]
+async fn a_pin_is_moved_once_by_many() {
+    let lone = lone(None).await;
+    let (dead, well) = (hear(&lone, 30), hear(&lone, 20));
+    lone.cluster.pin(cid(1), between(1, 1)).await.unwrap();
+    lose(&lone, dead);
+    until(&lone, || holders(&lone, 1) == [well]).await;
+    let census = Repairs::new(lone.cluster.clone(), Args { grace: GRACE, rate: 0 }).census();
+    assert!(!lone.cluster.reallocate(cid(1), &census).await.unwrap(), "there is nothing left to write");
+    lone.stop().await;
+}

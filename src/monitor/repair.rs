@@ -1,0 +1,331 @@
+//! Which pins have too few holders left, when to look for them, and how fast they are given new ones.
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::model::{PeerId, Pin, Replication, UnixMillis};
+
+use super::Distance;
+
+/// Pins that could not be repaired, or that another peer was to repair, are looked at again after this long.
+const AGAIN: Duration = Duration::from_hours(1);
+
+/// Who may be counted on at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    here: BTreeSet<PeerId>,
+    missed: BTreeSet<PeerId>,
+    gone: BTreeSet<PeerId>,
+    /// Whether who was never heard counts as missed still: this peer has not listened for long enough.
+    is_young: bool,
+}
+
+/// Where a peer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is a member.
+    Here,
+    /// It was one a short while ago, and may come back.
+    Missed,
+    /// It was not heard for longer than the grace, or it is leaving.
+    Gone,
+}
+
+impl Census {
+    /// Counts peers by when they were last to be counted on; `own` is always here.
+    ///
+    /// `lives` has the end of each peer's last sign of life, `began` is when this peer began to listen. Peers in `leaving`
+    /// are gone, though they speak: what they hold is to be held by others.
+    #[must_use]
+    pub fn of(
+        own: PeerId,
+        lives: impl IntoIterator<Item = (PeerId, UnixMillis)>,
+        leaving: &BTreeSet<PeerId>,
+        (began, grace, now): (UnixMillis, Duration, UnixMillis),
+    ) -> Self {
+        let mut census = Self { is_young: now < began.plus(grace), ..Self::default() };
+        census.here.insert(own);
+        for (peer, until) in lives {
+            let side = if now <= until {
+                &mut census.here
+            } else if now < until.plus(grace) {
+                &mut census.missed
+            } else {
+                &mut census.gone
+            };
+            side.insert(peer);
+        }
+        for peer in leaving {
+            census.here.remove(peer);
+            census.missed.remove(peer);
+            census.gone.insert(*peer);
+        }
+        census
+    }
+
+    /// Returns where a peer stands; one that was never heard is gone once this one has listened for the grace.
+    #[must_use]
+    pub fn standing(&self, peer: &PeerId) -> Standing {
+        if self.here.contains(peer) {
+            Standing::Here
+        } else if self.missed.contains(peer) || (self.is_young && !self.gone.contains(peer)) {
+            Standing::Missed
+        } else {
+            Standing::Gone
+        }
+    }
+
+    /// The members.
+    #[must_use]
+    pub fn here(&self) -> &BTreeSet<PeerId> {
+        &self.here
+    }
+
+    /// The holders of a pin that may be counted on, in their order.
+    #[must_use]
+    pub fn holders(&self, pin: &Pin) -> Vec<PeerId> {
+        pin.allocations.iter().filter(|peer| self.standing(peer) != Standing::Gone).copied().collect()
+    }
+
+    /// Returns whether a pin has fewer holders than its minimum, so that it needs new ones.
+    #[must_use]
+    pub fn is_short(&self, pin: &Pin) -> bool {
+        match pin.replication {
+            Replication::Everywhere => false,
+            Replication::Between { min, .. } => {
+                let holders = pin.allocations.iter().filter(|peer| self.standing(peer) != Standing::Gone).count();
+                holders < usize::try_from(min).unwrap_or(usize::MAX)
+            }
+        }
+    }
+
+    /// Returns how many peers come before `own` in repairing a pin: members that hold it first, then the others, each by
+    /// distance. `trusts` says whose writes count.
+    #[must_use]
+    pub fn turn(&self, own: &PeerId, pin: &Pin, trusts: impl Fn(&PeerId) -> bool) -> usize {
+        let can_act = |peer: &&PeerId| self.here.contains(*peer) && (*peer == own || trusts(peer));
+        let holders: Vec<PeerId> = pin.allocations.iter().filter(can_act).copied().collect();
+        let rank = |peers: &[PeerId]| Distance::new(own, peers).rank(&pin.cid);
+        if holders.is_empty() {
+            return rank(&self.here.iter().filter(can_act).copied().collect::<Vec<_>>());
+        }
+        if holders.contains(own) { rank(&holders) } else { holders.len() + rank(&others(self, &holders, can_act)) }
+    }
+}
+
+fn others(census: &Census, holders: &[PeerId], can_act: impl Fn(&&PeerId) -> bool) -> Vec<PeerId> {
+    census.here.iter().filter(can_act).filter(|peer| !holders.contains(peer)).copied().collect()
+}
+
+/// When the pinset is looked through for pins that have too few holders.
+///
+/// Once after the start, for what happened meanwhile; whenever a peer is found gone; and an hour after a round that left
+/// something undone, or as soon as there are more members.
+#[derive(Clone, Debug, Default)]
+pub struct Rounds {
+    last: Option<Round>,
+}
+
+#[derive(Clone, Debug)]
+struct Round {
+    gone: BTreeSet<PeerId>,
+    members: usize,
+    ended: UnixMillis,
+    undone: u64,
+    /// How many rounds there were for these peers, but for the first.
+    again: usize,
+}
+
+impl Rounds {
+    /// Returns whether a round is due.
+    #[must_use]
+    pub fn is_due(&self, census: &Census, now: UnixMillis) -> bool {
+        if census.is_young {
+            // Peers that leave say so themselves: nobody has to be waited for.
+            return census.gone.iter().any(|peer| !self.knows(peer));
+        }
+        let Some(last) = &self.last else { return true };
+        let is_left = last.undone > 0 && (now >= last.ended.plus(AGAIN) || census.here.len() > last.members);
+        is_left || census.gone.iter().any(|peer| !last.gone.contains(peer))
+    }
+
+    fn knows(&self, peer: &PeerId) -> bool {
+        self.last.as_ref().is_some_and(|last| last.gone.contains(peer))
+    }
+
+    /// Returns how many peers this one waits for in the round that begins: one more each time, should the first not act.
+    #[must_use]
+    pub fn patience(&self, census: &Census) -> usize {
+        self.last.as_ref().filter(|last| last.is_of(census)).map_or(0, |last| last.again + 1)
+    }
+
+    /// A round ended with so many pins that still have too few holders.
+    pub fn end(&mut self, census: &Census, undone: u64, now: UnixMillis) {
+        let again = self.patience(census);
+        let members = census.here.len();
+        self.last = Some(Round { gone: census.gone.clone(), members, ended: now, undone, again });
+    }
+}
+
+impl Round {
+    fn is_of(&self, census: &Census) -> bool {
+        census.gone.iter().all(|peer| self.gone.contains(peer))
+    }
+}
+
+/// Holds the bytes a second that repairs make IPFS daemons fetch.
+#[derive(Clone, Debug)]
+pub struct Brake {
+    /// Bytes a second; zero: no limit.
+    rate: u64,
+    /// Until when what was let go is paid, in milliseconds of the monotonic clock.
+    busy_until: u64,
+}
+
+impl Brake {
+    /// A brake that holds nothing yet.
+    #[must_use]
+    pub const fn new(rate: u64) -> Self {
+        Self { rate, busy_until: 0 }
+    }
+
+    /// Returns how long the next pin has to wait, whatever its size: until those before it are paid.
+    #[must_use]
+    pub const fn wait(&self, now: u64) -> Duration {
+        Duration::from_millis(self.busy_until.saturating_sub(now))
+    }
+
+    /// A pin of so many bytes was let go.
+    pub fn pay(&mut self, bytes: u64, now: u64) {
+        if let Some(millis) = bytes.saturating_mul(1000).checked_div(self.rate) {
+            self.busy_until = self.busy_until.max(now).saturating_add(millis);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::testing::{at, cid, peer};
+
+    const GRACE: Duration = Duration::from_mins(5);
+
+    /// Peers 1.. whose last sign of life ended at these seconds, seen by peer 9 at `now`.
+    fn census(lives: &[i64], leaving: &[u8], now: i64) -> Census {
+        let lives = (1..).zip(lives).map(|(n, until)| (peer(n), at(*until)));
+        let leaving = leaving.iter().map(|n| peer(*n)).collect();
+        Census::of(peer(9), lives, &leaving, (at(0), GRACE, at(now)))
+    }
+
+    fn pin(holders: &[u8], min: u32) -> Pin {
+        Pin {
+            replication: Replication::Between { min, max: min + 1 },
+            allocations: holders.iter().map(|n| peer(*n)).collect(),
+            ..Pin::recursive(cid(1))
+        }
+    }
+
+    #[test]
+    fn a_peer_is_missed_for_the_grace_and_then_gone() {
+        let standings =
+            |now| (1..=3).map(|n| census(&[1000, 400, 100], &[], now).standing(&peer(n))).collect::<Vec<_>>();
+        assert_eq!(standings(390), [Standing::Here, Standing::Here, Standing::Missed]);
+        assert_eq!(standings(400), [Standing::Here, Standing::Here, Standing::Gone]);
+        assert_eq!(standings(699), [Standing::Here, Standing::Missed, Standing::Gone]);
+        assert_eq!(standings(700), [Standing::Here, Standing::Gone, Standing::Gone]);
+    }
+
+    #[test]
+    fn who_was_never_heard_is_gone_once_this_peer_has_listened() {
+        assert_eq!(census(&[], &[], 299).standing(&peer(7)), Standing::Missed);
+        assert_eq!(census(&[], &[], 300).standing(&peer(7)), Standing::Gone);
+        assert_eq!(census(&[], &[], 300).standing(&peer(9)), Standing::Here);
+    }
+
+    #[test]
+    fn a_pin_is_short_when_those_that_count_are_fewer_than_its_minimum() {
+        let census = census(&[1000, 1000, 0], &[], 500);
+        assert!(!census.is_short(&pin(&[1, 2, 3], 2)), "one of three is gone, two are enough");
+        assert!(census.is_short(&pin(&[1, 2, 3], 3)));
+        assert!(!census.is_short(&Pin { replication: Replication::Everywhere, ..pin(&[3], 1) }));
+        assert_eq!(census.holders(&pin(&[3, 2, 1], 3)), [peer(2), peer(1)]);
+    }
+
+    #[test]
+    fn a_peer_that_leaves_counts_no_more_though_it_speaks() {
+        let census = census(&[1000, 1000], &[2], 10);
+        assert_eq!(census.standing(&peer(2)), Standing::Gone);
+        assert!(census.is_short(&pin(&[1, 2], 2)));
+    }
+
+    #[test]
+    fn holders_come_first_in_repairing_and_everyone_has_another_turn() {
+        let lives = [1000; 5];
+        let turns = |holders: &[u8]| {
+            let pin = pin(holders, 3);
+            let mut turns: Vec<(usize, u8)> = (1..=5)
+                .map(|own| {
+                    let lives = (1..).zip(lives).map(|(n, until)| (peer(n), at(until)));
+                    let census = Census::of(peer(own), lives, &BTreeSet::new(), (at(0), GRACE, at(500)));
+                    (census.turn(&peer(own), &pin, |_| true), own)
+                })
+                .collect();
+            turns.sort_unstable();
+            turns
+        };
+        let order = turns(&[2, 4, 8]);
+        assert_eq!(order.iter().map(|(turn, _)| *turn).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        let mut first: Vec<u8> = order[..2].iter().map(|(_, own)| *own).collect();
+        first.sort_unstable();
+        assert_eq!(first, [2, 4]);
+        assert_eq!(turns(&[7, 8]).iter().map(|(turn, _)| *turn).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn an_untrusted_peer_is_not_waited_for() {
+        let census = census(&[1000; 5], &[], 500);
+        assert_eq!(census.turn(&peer(9), &pin(&[1, 2], 3), |_| false), 0);
+    }
+
+    #[test]
+    fn a_round_is_due_after_the_start_when_a_peer_is_gone_and_when_something_is_left() {
+        let mut rounds = Rounds::default();
+        assert!(!rounds.is_due(&census(&[0], &[], 299), at(299)));
+        let first = census(&[1000, 1000], &[], 300);
+        assert!(rounds.is_due(&first, at(300)));
+        rounds.end(&first, 0, at(301));
+        assert!(!rounds.is_due(&census(&[9000, 9000], &[], 8000), at(8000)), "nothing is left and nobody is gone");
+
+        let gone = census(&[9000, 1000], &[], 1300);
+        assert!(rounds.is_due(&gone, at(1300)));
+        assert_eq!(rounds.patience(&gone), 0);
+        rounds.end(&gone, 3, at(1310));
+        assert!(!rounds.is_due(&census(&[9000, 1000], &[], 4000), at(4000)));
+        assert!(rounds.is_due(&census(&[9000, 1000, 9000], &[], 1320), at(1320)), "a new member may help");
+        let later = census(&[9000, 1000], &[], 4910);
+        assert!(rounds.is_due(&later, at(4910)));
+        assert_eq!(rounds.patience(&later), 1);
+        rounds.end(&later, 0, at(4911));
+        assert!(!rounds.is_due(&census(&[90_000, 1000], &[], 20_000), at(20_000)));
+    }
+
+    #[test]
+    fn a_peer_that_says_that_it_leaves_is_not_waited_for() {
+        let rounds = Rounds::default();
+        assert!(rounds.is_due(&census(&[1000, 1000], &[2], 10), at(10)));
+    }
+
+    #[test]
+    fn bytes_are_paid_one_after_another() {
+        let mut brake = Brake::new(1_000_000);
+        assert_eq!(brake.wait(5), Duration::ZERO);
+        brake.pay(500_000, 5);
+        brake.pay(500_000, 5);
+        assert_eq!(brake.wait(5), Duration::from_secs(1));
+        assert_eq!(brake.wait(2_000), Duration::ZERO);
+        brake.pay(1, 10_000);
+        assert!(brake.wait(10_000) < Duration::from_millis(1));
+        let mut free = Brake::new(0);
+        free.pay(u64::MAX, 1);
+        assert_eq!(free.wait(1), Duration::ZERO);
+    }
+}
