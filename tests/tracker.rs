@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use ipfs_cluster::ipfs::{Connector, Held, Kubo, KuboArgs};
 use ipfs_cluster::model::{Cid, MaxDepth, PeerId, Pin, TrackerStatus as Status};
 use ipfs_cluster::store::LedgerDb;
 use ipfs_cluster::task::Task;
-use ipfs_cluster::tracker::{Args, News, Tracker, Wishes, WishesError, spawn};
+use ipfs_cluster::tracker::{Args, News, Others, Tracker, Wishes, WishesError, spawn};
 use tokio::sync::watch;
 
 #[path = "common/kubo.rs"]
@@ -72,6 +73,12 @@ impl Wishes for Pinset {
     }
 }
 
+impl Others for Pinset {
+    fn hold(&self, _: Cid, _: Vec<PeerId>, _: usize) -> BoxFuture<'static, bool> {
+        Box::pin(std::future::ready(true))
+    }
+}
+
 fn connector(node: &str) -> Arc<Kubo> {
     let args = KuboArgs {
         node: node.parse().expect("an address"),
@@ -88,6 +95,7 @@ fn begin(dir: &Path, pinset: &Arc<Pinset>, ipfs: &Arc<Kubo>) -> (Tracker, Task) 
         ipfs: ipfs.clone(),
         ledger: Arc::new(LedgerDb::open(dir).expect("a ledger")),
         wishes: pinset.clone(),
+        others: pinset.clone(),
         own: PeerId::random(),
         peername: "a".into(),
         concurrent_pins: NonZeroUsize::new(10).expect("not 0"),

@@ -15,7 +15,7 @@ use super::net::{Counts, METRICS_TOPIC};
 use super::peers::{Disk, InformersArgs, IpfsId, Members};
 use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
 use super::repair;
-use super::status::Local;
+use super::status::{Holders, Local};
 use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};
 use crate::ipfs::{Connector, Kubo, KuboArgs};
@@ -113,7 +113,8 @@ pub fn open_cluster(
     swarm: Swarm,
 ) -> Result<(Cluster, Task), Fatal> {
     let ipfs = connector(config)?;
-    let (tracker, task) = open_tracker(config, own, ipfs.clone(), ledger, &pinset)?;
+    let calls = Calls::new(swarm.clone());
+    let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), ledger, &pinset)?;
     let inner = Inner {
         own,
         peername: config.cluster.peername.clone(),
@@ -123,7 +124,7 @@ pub fn open_cluster(
         only_trusted: config.cluster.pin_only_on_trusted_peers,
         only_untrusted: config.cluster.pin_only_on_untrusted_peers,
         trust: Arc::new(RwLock::new(config.crdt.trusted_peers.clone())),
-        calls: Calls::new(swarm.clone()),
+        calls,
         swarm,
         members: Arc::new(Members::new(own, config.crdt.peerset_metric.clone())),
         ipfs_id: Arc::new(IpfsId::new(ipfs.clone())),
@@ -159,7 +160,7 @@ fn defaults(config: &Config) -> Defaults {
 fn open_tracker(
     config: &Config,
     own: PeerId,
-    ipfs: Arc<dyn Connector>,
+    (ipfs, calls): (Arc<dyn Connector>, Calls),
     ledger: LedgerDb,
     pinset: &Pinset,
 ) -> Result<(Tracker, Task), Fatal> {
@@ -168,6 +169,7 @@ fn open_tracker(
         peername: config.cluster.peername.clone(),
         ipfs,
         ledger: Arc::new(ledger),
+        others: Arc::new(Holders::new(calls)),
         wishes: Arc::new(PinsetWishes::new(pinset.clone())),
         concurrent_pins: config.tracker.concurrent_pins.try_into()?,
         recover_interval: config.cluster.pin_recover_interval,

@@ -19,7 +19,7 @@ use super::feed::{Feed, Step};
 use super::jobs::{Call, Jobs, Told};
 use super::sweep::{self, Found, Sweep};
 use super::wishes::{Wishes, is_wanted};
-use crate::ipfs::{Connector, IpfsError, PinRequest};
+use crate::ipfs::{Connector, IpfsError};
 use crate::model::{Cid, Happening, MaxDepth, PeerId, Pin, UnixMillis};
 use crate::store::StoreError;
 use crate::store::ledger::{Due, Row};
@@ -93,7 +93,7 @@ impl Actor {
             feed: Feed::new(args.ledger.cursor()?, &*args.wishes),
             generation: args.ledger.generation()?,
             changed: args.wishes.changed(),
-            jobs: Jobs::new(args.ipfs.clone()),
+            jobs: Jobs::new(args.ipfs.clone(), args.others),
             health: Health::new(args.ipfs.clone(), daemon, clock.now()),
             book: Book::new(args.ledger),
             ipfs: args.ipfs,
@@ -228,20 +228,20 @@ impl Actor {
             }
         };
         let effects = match (kind, pin, row) {
-            (Kind::Pin, Some(pin), Some(row)) => {
+            (Kind::Pin, Ok(pin), Some(row)) => {
                 let direct = pin.max_depth == MaxDepth::Direct;
-                self.jobs.prepare(cid, Call::Pin(Box::new(request(pin))));
+                self.jobs.prepare(cid, Call::pin(pin));
                 self.queue.start(cid, kind, Row { direct, ..row }, now)
             }
-            (Kind::Unpin, None, Some(row)) => {
-                self.jobs.prepare(cid, Call::Unpin);
+            (Kind::Unpin, Err(call), Some(row)) => {
+                self.jobs.prepare(cid, call);
                 self.queue.start(cid, kind, row, now)
             }
-            (_, Some(pin), row) => {
+            (_, Ok(pin), row) => {
                 self.queue.drop_start(&cid);
                 self.queue.want(cid, pin.max_depth == MaxDepth::Direct, true, row, now)
             }
-            (_, None, row) => {
+            (_, Err(_), row) => {
                 self.queue.drop_start(&cid);
                 self.queue.forget(cid, row, now)
             }
@@ -250,10 +250,14 @@ impl Actor {
         self.apply(effects, now);
     }
 
-    /// The row of a CID, and its pin if the daemon is to hold it.
-    fn look(&self, cid: &Cid) -> Result<(Option<Row>, Option<Pin>), TrackerError> {
-        let pin = self.wishes.pin(cid)?.filter(|pin| is_wanted(pin, &self.own));
-        Ok((self.book.row(cid)?, pin))
+    /// The row of a CID, and its pin if the daemon is to hold it; if it is not, how the daemon lets go of it.
+    fn look(&self, cid: &Cid) -> Result<(Option<Row>, Result<Pin, Call>), TrackerError> {
+        let wish = match self.wishes.pin(cid)? {
+            Some(pin) if is_wanted(&pin, &self.own) => Ok(pin),
+            Some(pin) if pin.is_remote(&self.own) => Err(Call::leave(&pin)),
+            Some(_) | None => Err(Call::Unpin),
+        };
+        Ok((self.book.row(cid)?, wish))
     }
 
     fn apply(&mut self, effects: Vec<Effect>, now: UnixMillis) {
@@ -312,7 +316,7 @@ impl Actor {
         for cid in cids {
             let (row, pin) = self.look(&cid)?;
             let effects = match (row, pin) {
-                (None, Some(pin)) => self.queue.want(cid, pin.max_depth == MaxDepth::Direct, true, None, now),
+                (None, Ok(pin)) => self.queue.want(cid, pin.max_depth == MaxDepth::Direct, true, None, now),
                 (row, _) => self.queue.recover(cid, row, now),
             };
             self.apply(effects.clone(), now);
@@ -474,16 +478,6 @@ async fn next_found(sweep: &mut Option<Sweep>, room: bool) -> Found {
     match sweep {
         Some(sweep) if room => sweep.next().await,
         Some(_) | None => std::future::pending().await,
-    }
-}
-
-fn request(pin: Pin) -> PinRequest {
-    PinRequest {
-        cid: pin.cid,
-        max_depth: pin.max_depth,
-        name: pin.name,
-        update_from: pin.pin_update,
-        origins: pin.origins,
     }
 }
 

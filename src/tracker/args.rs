@@ -3,6 +3,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use super::wishes::{Wishes, WishesError};
@@ -19,6 +20,8 @@ pub struct Args {
     pub ledger: Arc<LedgerDb>,
     /// The pinset.
     pub wishes: Arc<dyn Wishes>,
+    /// Whom it asks before it lets go of what others are to hold.
+    pub others: Arc<dyn Others>,
     /// This peer.
     pub own: PeerId,
     /// Its label.
@@ -31,6 +34,14 @@ pub struct Args {
     pub priority_max_age: Duration,
     /// And after how many tries it does not any more.
     pub priority_max_retries: u32,
+}
+
+/// The other peers, as far as the tracker needs them.
+pub trait Others: Send + Sync + 'static {
+    /// Returns whether at least `enough` of `holders` say that they have a CID pinned.
+    ///
+    /// One that may not be asked counts as one that has; one that does not answer as one that has not.
+    fn hold(&self, cid: Cid, holders: Vec<PeerId>, enough: usize) -> BoxFuture<'static, bool>;
 }
 
 /// Why the tracker did not answer.

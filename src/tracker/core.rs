@@ -17,6 +17,9 @@ const PROBE_MIN: Duration = Duration::from_secs(1);
 const BYTES_EVERY: Duration = Duration::from_secs(10);
 /// First wait of a probe that made way for a newer pin.
 const PARKED: Duration = Duration::from_mins(1);
+/// After this long it is asked again whether others hold what this peer is to let go of.
+const KEPT: Duration = Duration::from_mins(1);
+const LEAVING: &str = "kept until enough of the peers that are to hold it do";
 /// Go's text.
 const MISSING: &str = "the item should be pinned but it is not";
 
@@ -71,6 +74,8 @@ pub(super) enum Outcome {
     Failed(IpfsError),
     /// It was cancelled.
     Cancelled,
+    /// Nothing was done: the peers that are to hold it instead do not yet.
+    Kept,
 }
 
 /// Why a job is being cancelled.
@@ -306,7 +311,7 @@ impl Queue {
                 return vec![Effect::Put(cid, row)];
             }
             (Outcome::Cancelled, Phase::Ending(Why::Parked)) => return vec![parked(cid, job, &row, now)],
-            (Outcome::Cancelled, _) => {
+            (Outcome::Cancelled | Outcome::Kept, _) => {
                 let attempts = row.attempts.saturating_sub(1);
                 let row = Row { status: Status::PinQueued, due: Due::At(now), since: now, attempts, ..row };
                 let hot = job.phase == Phase::Ending(Why::Crowded);
@@ -324,6 +329,11 @@ impl Queue {
             Outcome::Cancelled => {
                 let row = Row { status: Status::UnpinQueued, due: Due::At(now), since: now, ..row };
                 self.requeue(cid, Lane::Unpin, row)
+            }
+            Outcome::Kept => {
+                let (status, due, error) = (Status::UnpinQueued, Due::At(now.plus(KEPT)), LEAVING.to_owned());
+                let attempts = row.attempts.saturating_sub(1);
+                vec![Effect::Put(cid, Row { status, due, since: now, attempts, error, ..row })]
             }
         }
     }

@@ -8,9 +8,10 @@ use tokio::sync::mpsc;
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::args::Others;
 use super::core::Outcome;
 use crate::ipfs::{Connector, IpfsError, PinRequest, Progress};
-use crate::model::Cid;
+use crate::model::{Cid, PeerId, Pin, Replication};
 
 /// Progress that waits to be taken; what finds no room is told by the next block.
 const PROGRESS_MAX: usize = 1_024;
@@ -24,6 +25,30 @@ pub(super) enum Call {
     Pin(Box<PinRequest>),
     /// Unpin.
     Unpin,
+    /// Unpin once so many of the peers that are to hold it do.
+    Leave {
+        /// Who is to hold it now.
+        holders: Vec<PeerId>,
+        /// How many of them have to.
+        enough: usize,
+    },
+}
+
+impl Call {
+    /// Pins what `pin` names.
+    pub fn pin(pin: Pin) -> Self {
+        let Pin { cid, max_depth, name, pin_update: update_from, origins, .. } = pin;
+        Self::Pin(Box::new(PinRequest { cid, max_depth, name, update_from, origins }))
+    }
+
+    /// Lets go of a pin that others are to hold.
+    pub fn leave(pin: &Pin) -> Self {
+        let enough = match pin.replication {
+            Replication::Everywhere => pin.allocations.len(),
+            Replication::Between { min, .. } => usize::try_from(min).unwrap_or(usize::MAX),
+        };
+        Self::Leave { holders: pin.allocations.clone(), enough: enough.min(pin.allocations.len()) }
+    }
 }
 
 /// What jobs tell.
@@ -38,6 +63,7 @@ pub(super) enum Told {
 /// Jobs that run, and those that wait until the row that announces them is on disk.
 pub(super) struct Jobs {
     ipfs: Arc<dyn Connector>,
+    others: Arc<dyn Others>,
     gathered: BTreeMap<Cid, Call>,
     armed: BTreeMap<Cid, Call>,
     set: JoinSet<Outcome>,
@@ -49,10 +75,11 @@ pub(super) struct Jobs {
 
 impl Jobs {
     /// No jobs.
-    pub fn new(ipfs: Arc<dyn Connector>) -> Self {
+    pub fn new(ipfs: Arc<dyn Connector>, others: Arc<dyn Others>) -> Self {
         let (tell, progress) = mpsc::channel(PROGRESS_MAX);
         Self {
             ipfs,
+            others,
             gathered: BTreeMap::new(),
             armed: BTreeMap::new(),
             set: JoinSet::new(),
@@ -82,7 +109,7 @@ impl Jobs {
     pub fn launch(&mut self) {
         for (cid, call) in std::mem::take(&mut self.armed) {
             let stop = CancellationToken::new();
-            let run = run(self.ipfs.clone(), cid, call, self.tell.clone());
+            let run = run(self.ipfs.clone(), self.others.clone(), cid, call, self.tell.clone());
             let stopped = stop.clone();
             let handle = self.set.spawn(async move {
                 tokio::select! { biased;
@@ -129,13 +156,24 @@ impl Jobs {
     }
 }
 
-async fn run(ipfs: Arc<dyn Connector>, cid: Cid, call: Call, tell: mpsc::Sender<(Cid, Progress)>) -> Outcome {
-    match call {
-        Call::Pin(request) => pin(&*ipfs, *request, &tell).await,
-        Call::Unpin => match ipfs.unpin(cid).await {
-            Ok(()) => Outcome::Done(Progress::default()),
-            Err(error) => Outcome::Failed(error),
-        },
+async fn run(
+    ipfs: Arc<dyn Connector>,
+    others: Arc<dyn Others>,
+    cid: Cid,
+    call: Call,
+    tell: mpsc::Sender<(Cid, Progress)>,
+) -> Outcome {
+    let may_go = match call {
+        Call::Pin(request) => return pin(&*ipfs, *request, &tell).await,
+        Call::Leave { holders, enough } => others.hold(cid, holders, enough).await,
+        Call::Unpin => true,
+    };
+    if !may_go {
+        return Outcome::Kept;
+    }
+    match ipfs.unpin(cid).await {
+        Ok(()) => Outcome::Done(Progress::default()),
+        Err(error) => Outcome::Failed(error),
     }
 }
 

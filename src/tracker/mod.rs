@@ -12,7 +12,7 @@ mod info;
 mod jobs;
 mod sweep;
 
-pub use args::{Args, TrackerError};
+pub use args::{Args, Others, TrackerError};
 pub use breaker::Daemon;
 pub use handle::{Tracker, spawn};
 pub use wishes::{News, Wishes, WishesError};

@@ -35,8 +35,8 @@ fn a_pin_whose_holder_is_killed_gets_another_one() {
     let before = holders(&peers[0], &cid);
     let (left, right): (Vec<&mut Peer>, Vec<&mut Peer>) =
         peers.iter_mut().partition(|peer| before.contains(&peer.id()));
-    let [first, second] = <[&mut Peer; 2]>::try_from(left).ok().expect("two hold it");
-    let [spare] = <[&mut Peer; 1]>::try_from(right).ok().expect("one does not");
+    let [first, second] = <[&mut Peer; 2]>::try_from(left).expect("two hold it");
+    let [spare] = <[&mut Peer; 1]>::try_from(right).expect("one does not");
 
     let lost = second.id();
     second.kill();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use nix::sys::signal::{Signal, raise};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -17,10 +18,10 @@ use super::child;
 use super::daemon::Daemon;
 use super::lib::cluster::pinset::Args;
 use super::lib::cluster::pinset::PinsetWishes;
-use super::lib::model::{Cid, Pin};
+use super::lib::model::{Cid, PeerId, Pin};
 use super::lib::store::LedgerDb;
 use super::lib::task::Task;
-use super::lib::tracker::{self, News, Tracker, Wishes, WishesError};
+use super::lib::tracker::{self, News, Others, Tracker, Wishes, WishesError};
 use super::rig::{self, Rig, args_on, cid, keypair, put};
 
 /// Deaths.
@@ -34,6 +35,15 @@ const NEVER: Duration = Duration::from_hours(1);
 
 /// Far longer than news take.
 const ARRIVE_MAX: Duration = Duration::from_secs(20);
+
+/// Nobody has anything.
+struct Nobody;
+
+impl Others for Nobody {
+    fn hold(&self, _: Cid, _: Vec<PeerId>, _: usize) -> BoxFuture<'static, bool> {
+        Box::pin(std::future::ready(false))
+    }
+}
 
 /// A pinset that tells its news, and cannot be walked: a walk finds what news have lost.
 struct OnlyNews(PinsetWishes);
@@ -77,6 +87,7 @@ impl Peer {
             peername: String::new(),
             ipfs: Arc::new(daemon.clone()),
             ledger: Arc::new(ledger),
+            others: Arc::new(Nobody),
             wishes: if is_new { Arc::new(wishes) } else { Arc::new(OnlyNews(wishes)) },
             concurrent_pins: NonZeroUsize::new(10).unwrap(),
             recover_interval: NEVER,

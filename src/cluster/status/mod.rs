@@ -1,7 +1,9 @@
 //! Where the pins stand: on this peer, on each of the others, and all of it as one.
+mod holders;
 mod local;
 mod merge;
 
 mod standing;
 
+pub use holders::Holders;
 pub use local::{Local, blocking};

@@ -1,10 +1,11 @@
+mod pinset;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::super::wishes::{News, WishesError};
 use super::super::{Tracker, spawn};
 use super::*;
 use crate::ipfs::Held;
@@ -12,86 +13,7 @@ use crate::ipfs::fake::{Fake, Script, cid};
 use crate::model::{Replication, StatusFilter, TrackerStatus as Status};
 use crate::store::LedgerDb;
 use crate::task::Task;
-
-/// A pinset in memory.
-pub struct Pinset {
-    state: Mutex<State>,
-    changed: watch::Sender<u64>,
-}
-
-#[derive(Default)]
-struct State {
-    pins: BTreeMap<Cid, Pin>,
-    news: Vec<News>,
-    worked_off: u64,
-    broken: bool,
-}
-
-impl Default for Pinset {
-    fn default() -> Self {
-        Self { state: Mutex::default(), changed: watch::Sender::new(0) }
-    }
-}
-
-impl Pinset {
-    /// One commit with news of these CIDs.
-    pub fn tell(&self, cids: &[Cid]) {
-        let mut state = self.state.lock().unwrap();
-        let commit = *self.changed.borrow() + 1;
-        let news = (0..).zip(cids).map(|(n, cid)| News { commit, n, cid: Some(*cid) });
-        state.news.extend(news);
-        drop(state);
-        self.changed.send_replace(commit);
-    }
-
-    fn put(&self, pins: &[Pin]) {
-        self.state.lock().unwrap().pins.extend(pins.iter().map(|pin| (pin.cid, pin.clone())));
-        self.tell(&pins.iter().map(|pin| pin.cid).collect::<Vec<_>>());
-    }
-
-    fn remove(&self, cid: &Cid) {
-        self.state.lock().unwrap().pins.remove(cid);
-        self.tell(std::slice::from_ref(cid));
-    }
-
-    fn set_broken(&self, broken: bool) {
-        self.state.lock().unwrap().broken = broken;
-    }
-
-    fn read(&self) -> Result<std::sync::MutexGuard<'_, State>, WishesError> {
-        let state = self.state.lock().unwrap();
-        if state.broken { Err(WishesError("it is being opened again".into())) } else { Ok(state) }
-    }
-}
-
-impl Wishes for Pinset {
-    fn news(&self, after: u64, limit: usize) -> Result<Vec<News>, WishesError> {
-        Ok(self.read()?.news.iter().filter(|row| row.commit > after).take(limit).copied().collect())
-    }
-
-    fn pin(&self, cid: &Cid) -> Result<Option<Pin>, WishesError> {
-        Ok(self.read()?.pins.get(cid).cloned())
-    }
-
-    fn page(&self, after: Option<&[u8]>, limit: usize) -> Result<(Vec<Pin>, Option<Vec<u8>>), WishesError> {
-        let state = self.read()?;
-        let after = after.map(|after| Cid::try_from(after).unwrap());
-        let pins: Vec<Pin> =
-            state.pins.values().filter(|p| after.is_none_or(|a| p.cid > a)).take(limit).cloned().collect();
-        let next = (pins.len() == limit).then(|| pins[limit - 1].cid.to_bytes());
-        Ok((pins, next))
-    }
-
-    fn worked_off(&self, commit: u64) {
-        let mut state = self.state.lock().unwrap();
-        state.worked_off = state.worked_off.max(commit);
-        state.news.retain(|row| row.commit > commit);
-    }
-
-    fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
-    }
-}
+use pinset::Pinset;
 
 struct Peer {
     dir: tempfile::TempDir,
@@ -110,6 +32,7 @@ fn begin_on(ledger: Arc<LedgerDb>, wishes: &Arc<Pinset>, ipfs: &Fake) -> (Tracke
         ipfs: Arc::new(ipfs.clone()),
         ledger,
         wishes: wishes.clone(),
+        others: wishes.clone(),
         own: PeerId::from_bytes(&[0, 1, 1]).unwrap(),
         peername: "a".into(),
         concurrent_pins: NonZeroUsize::new(10).unwrap(),
@@ -177,7 +100,7 @@ async fn a_wish_becomes_a_pin_and_its_end_an_unpin() {
     peer.wishes.remove(&cid(1));
     peer.until(1, Status::Unpinned, SOON).await;
     assert_eq!(peer.ipfs.all(), BTreeMap::new());
-    assert_eq!(peer.wishes.state.lock().unwrap().worked_off, 2);
+    assert_eq!(peer.wishes.is_worked_off(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,6 +112,10 @@ async fn what_others_hold_is_remote_and_only_what_we_pinned_is_unpinned() {
     assert_eq!(peer.status(1), Status::Remote);
     peer.wishes.put(&[elsewhere(2)]);
     peer.until(2, Status::Remote, SOON).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert!(peer.ipfs.all().contains_key(&cid(2)), "nobody else holds it yet");
+    peer.wishes.set_holding(1);
+    tokio::time::sleep(Duration::from_secs(70)).await;
     while peer.ipfs.all().contains_key(&cid(2)) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -373,15 +300,7 @@ async fn news_of_everything_walks_the_pinset_and_the_ledger() {
     for n in 0..5 {
         peer.until(n, Status::Pinned, SOON).await;
     }
-    {
-        let mut state = peer.wishes.state.lock().unwrap();
-        state.pins.remove(&cid(0));
-        state.pins.insert(cid(7), pin(7));
-        let commit = *peer.wishes.changed.borrow() + 1;
-        state.news.push(News { commit, n: 0, cid: None });
-        drop(state);
-        peer.wishes.changed.send_replace(commit);
-    }
+    peer.wishes.replace(&cid(0), pin(7));
     peer.until(7, Status::Pinned, SOON).await;
     peer.until(0, Status::Unpinned, SOON).await;
     assert_eq!(peer.ipfs.all().len(), 5);
