@@ -19,7 +19,7 @@ use super::status::Local;
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
 use crate::ipfs::Connector;
 use crate::model::{Alert, Cid, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, Replication, Trust, UnixMillis};
-use crate::swarm::Swarm;
+use crate::swarm::{Swarm, Traffic};
 use crate::swarm::calls::{self, Calls};
 use crate::task;
 use crate::tracker::Tracker;
@@ -155,6 +155,12 @@ impl Cluster {
         let mut counts = self.inner.counts.all();
         counts.extend(self.inner.swarm.counts().named().into_iter().filter(|(_, n)| *n > 0));
         counts
+    }
+
+    /// Returns the bytes that the swarm carried, by protocol.
+    #[must_use]
+    pub fn traffic(&self) -> BTreeMap<String, Traffic> {
+        self.inner.swarm.traffic()
     }
 
     /// Returns the trust list.

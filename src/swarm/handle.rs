@@ -1,5 +1,5 @@
 //! What others hold of a running swarm.
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::book::Book;
 use super::counts::{Counters, Counts};
 use super::event::{MessageToken, Verdict};
+use super::traffic::{Tallies, Traffic};
 
 /// How long opening a stream may take, a dial included.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -91,6 +92,8 @@ pub struct View {
 pub struct Shared {
     /// What happened.
     pub counters: Arc<Counters>,
+    /// The bytes.
+    pub traffic: Tallies,
     /// The known addresses.
     pub book: Book,
     view: Mutex<View>,
@@ -224,6 +227,12 @@ impl Swarm {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.shared.counters.snapshot()
+    }
+
+    /// Returns the bytes by protocol; the empty one is what was said before one was agreed on.
+    #[must_use]
+    pub fn traffic(&self) -> BTreeMap<String, Traffic> {
+        self.shared.traffic.traffic()
     }
 
     pub(super) fn counters(&self) -> Arc<Counters> {

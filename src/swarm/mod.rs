@@ -2,6 +2,7 @@
 mod args;
 mod counts;
 mod event;
+mod traffic;
 mod transport;
 
 mod actor;
@@ -12,9 +13,8 @@ mod inbound;
 
 pub mod calls;
 pub mod streams;
-pub use actor::{Hourly, spawn};
 pub use args::{Args, GossipArgs, Secret, SwarmError};
-pub use counts::Counts;
 pub use event::{Event, MessageToken, Verdict};
 pub use handle::{DialError, OpenError, Swarm};
 pub use libp2p::{StreamProtocol, swarm::Stream};
+pub use {actor::Hourly, actor::spawn, counts::Counts, traffic::Traffic};

@@ -17,6 +17,7 @@ use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::{Multiaddr, PeerId, dns, noise, tcp, yamux};
 
 use super::args::Secret;
+use super::traffic::{Counted, Tallies};
 
 /// How long the handshake may take: with a wrong secret one side may wait for ever.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -103,6 +104,7 @@ pub fn build(
     secret: Option<&Secret>,
     dial_timeout: Duration,
     reached: Reached,
+    traffic: Tallies,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
     let base = TransportTimeout::with_outgoing_timeout(with_names(tcp), dial_timeout);
@@ -123,6 +125,7 @@ pub fn build(
         .authenticate(noise::Config::new(keypair)?)
         .multiplex(yamux::Config::default())
         .timeout(UPGRADE_TIMEOUT)
+        .map(move |(peer, muxer), _| (peer, StreamMuxerBox::new(Counted::new(muxer, traffic.clone()))))
         .boxed())
 }
 

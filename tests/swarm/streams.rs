@@ -45,6 +45,32 @@ async fn a_burst_of_sixty_streams_is_served_whole() {
 }
 
 #[tokio::test]
+async fn both_ends_count_the_bytes_of_a_protocol() {
+    let mut a = start_with(&[]).await;
+    let b = start_with(&[a.address()]).await;
+    a.connected(b.id()).await;
+    let to = a.id();
+    let call = async {
+        let mut stream = b.swarm.open(to, ECHO).await.unwrap();
+        write_frame(&mut stream, &vec![1; 70_000]).await.unwrap();
+        assert_eq!(read_frame(&mut stream).await.unwrap().map(|frame| frame.len()), Some(70_000));
+    };
+    tokio::select! {
+        () = echo(&mut a) => unreachable!("it runs for ever"),
+        () = call => (),
+    }
+    let (here, there) = (a.swarm.traffic(), b.swarm.traffic());
+    for (mine, theirs) in [(here[ECHO.as_ref()], there[ECHO.as_ref()]), (there[ECHO.as_ref()], here[ECHO.as_ref()])] {
+        // A frame is its length and its bytes; the name of the protocol was agreed on before.
+        assert!((70_001..70_100).contains(&mine.total_in), "{mine:?}");
+        assert_eq!((mine.total_in, mine.total_out), (theirs.total_out, theirs.total_in));
+    }
+    assert!(here[""].total_in > 0 && here.contains_key("/ipfs/id/1.0.0"), "{:?}", here.keys());
+    assert!(here.keys().any(|protocol| protocol.starts_with("/meshsub/")), "{:?}", here.keys());
+    until("a rate is seen", || b.swarm.traffic()[ECHO.as_ref()].rate_in > 0.0).await;
+}
+
+#[tokio::test]
 async fn a_stream_to_a_known_peer_dials_it() {
     let mut a = start_with(&[]).await;
     let b = start_with(&[]).await;

@@ -1,4 +1,5 @@
 //! What the handlers need of a cluster; the tests have a small one of their own.
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use crate::model::{
     Alert, Cid, ConnectGraph, GlobalPinInfo, Metric, PeerId, PeerInfo, Pin, PinCounts, PinOptions, PinTypes, Probe,
     RepoGc, StatusFilter, Told,
 };
+use crate::swarm::Traffic;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -39,6 +41,7 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn metric_names(&self) -> Vec<String>;
     fn metrics(&self, name: &str) -> Vec<Metric>;
     fn alerts(&self) -> Vec<Alert>;
+    fn traffic(&self) -> BTreeMap<String, Traffic>;
     fn replication(&self) -> ReplicationHealth;
     fn snapshot(&self) -> Answers<Bytes>;
     fn allocations_after(&self, types: PinTypes, after: Option<Cid>) -> Answers<Pin>;
@@ -134,6 +137,10 @@ impl Backend for Cluster {
 
     fn alerts(&self) -> Vec<Alert> {
         self.alerts()
+    }
+
+    fn traffic(&self) -> BTreeMap<String, Traffic> {
+        self.traffic()
     }
 
     fn replication(&self) -> ReplicationHealth {

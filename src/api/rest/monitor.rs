@@ -6,7 +6,8 @@ use axum::response::Response;
 use super::super::error::{ApiError, json};
 use super::backend::Api;
 use super::extract::{Params, Segment};
-use crate::wire::rest::{Alert, Bandwidth, ConnectGraph, GlobalRepoGc, Metric};
+use crate::swarm;
+use crate::wire::rest::{Alert, Bandwidth, ConnectGraph, GlobalRepoGc, Metric, Traffic};
 
 pub(super) async fn names(State(Api(cluster)): State<Api>) -> Response {
     json(StatusCode::OK, &cluster.metric_names())
@@ -26,9 +27,19 @@ pub(super) async fn graph(State(Api(cluster)): State<Api>) -> Response {
     json(StatusCode::OK, &ConnectGraph::from(&cluster.graph().await))
 }
 
-/// Null, as Go's peers answer that count no bytes: the swarm knows them by connection, not by protocol.
-pub(super) async fn bandwidth() -> Response {
-    json(StatusCode::OK, &None::<Bandwidth>)
+pub(super) async fn bandwidth(State(Api(cluster)): State<Api>) -> Response {
+    let traffic = cluster.traffic().into_iter().map(|(protocol, traffic)| (protocol, shape(traffic)));
+    json(StatusCode::OK, &traffic.collect::<Bandwidth>())
+}
+
+fn shape(traffic: swarm::Traffic) -> Traffic {
+    let total = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    Traffic {
+        total_in: total(traffic.total_in),
+        total_out: total(traffic.total_out),
+        rate_in: traffic.rate_in,
+        rate_out: traffic.rate_out,
+    }
 }
 
 /// `/ipfs/gc`

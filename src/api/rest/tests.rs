@@ -1,4 +1,5 @@
 //! The routes over a cluster of recorded answers.
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use axum::Router;
@@ -18,6 +19,7 @@ use crate::api::Credentials;
 use crate::cluster::{Error, ReplicationHealth};
 use crate::crdt::{Notice, Summary};
 use crate::model::*;
+use crate::swarm::Traffic;
 
 const A: &str = "QmP63DkAFEnDYNjDYBpyNDfttu1fvUw99x1brscPzpqmmq";
 const B: &str = "QmU6PrA9xo7xueMPQ5nAgMdp6KhuyDqtBex18WpaVqnscM";
@@ -212,6 +214,11 @@ impl Backend for Small {
     fn alerts(&self) -> Vec<Alert> {
         Vec::new()
     }
+
+    fn traffic(&self) -> BTreeMap<String, Traffic> {
+        let traffic = Traffic { total_in: 10_240, total_out: 20_480, rate_in: 12.5, rate_out: 0.0 };
+        [("/ipfscluster/1.0/rpc".into(), traffic)].into()
+    }
 }
 
 pub(super) fn api(options: &RestOptions) -> (Router, Arc<Small>) {
@@ -364,6 +371,8 @@ async fn metric_names_are_decoded() {
     assert_eq!(*small.calls.lock().unwrap(), ["metrics tag:group"]);
     assert_eq!(answer("GET /monitor/metrics").await, (200, "[\"ping\",\"freespace\"]\n".into()));
     assert_eq!(answer("GET /health/alerts").await, (200, "[]\n".into()));
+    let rpc = r#"{"/ipfscluster/1.0/rpc":{"total_in":10240,"total_out":20480,"rate_in":12.5,"rate_out":0}}"#;
+    assert_eq!(answer("GET /health/bandwidth").await, (200, format!("{rpc}\n")));
     assert_eq!(answer("GET /health").await, (204, String::new()));
     assert_eq!(answer("GET /version").await, (200, "{\"version\":\"1.1.6\"}\n".into()));
 }

@@ -139,6 +139,7 @@ impl Actor {
     }
 
     fn tick(&mut self, now: Instant) {
+        self.shared.traffic.look(now);
         for peer in self.watch.silent(now) {
             tracing::info!("gossip of {peer} fell silent: connecting to it anew");
             self.shared.counters.watchdog_disconnects.add(1);

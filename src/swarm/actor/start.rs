@@ -25,6 +25,7 @@ use crate::swarm::behaviour::Behaviour;
 use crate::swarm::event::Event;
 use crate::swarm::handle::{Shared, Swarm};
 use crate::swarm::inbound;
+use crate::swarm::traffic::Tallies;
 use crate::swarm::transport::{Reached, build, ip_part, is_supported};
 use crate::task::{self, Task};
 
@@ -57,7 +58,7 @@ fn assemble(args: Args) -> Result<(Swarm, mpsc::Receiver<Event>, Box<Actor>), Sw
     let inbound = inbound::Behaviour::new(args.protocols.clone(), events.clone(), shared.counters.clone());
     let behaviour = Behaviour::new(&args, shared.book.clone(), inbound)?;
     let control = behaviour.outbound.new_control();
-    let mut swarm = network(&args, behaviour, reached.clone())?;
+    let mut swarm = network(&args, behaviour, reached.clone(), shared.traffic.clone())?;
     let topics = subscribe(&mut swarm, &args.topics)?;
     let actor = Actor {
         swarm,
@@ -86,8 +87,13 @@ fn assemble(args: Args) -> Result<(Swarm, mpsc::Receiver<Event>, Box<Actor>), Sw
 }
 
 /// Puts the protocols on the transport, and listens.
-fn network(args: &Args, behaviour: Behaviour, reached: Reached) -> Result<Box<libp2p::Swarm<Behaviour>>, SwarmError> {
-    let transport = build(&args.keypair, args.secret.as_ref(), args.dial_timeout, reached)?;
+fn network(
+    args: &Args,
+    behaviour: Behaviour,
+    reached: Reached,
+    traffic: Tallies,
+) -> Result<Box<libp2p::Swarm<Behaviour>>, SwarmError> {
+    let transport = build(&args.keypair, args.secret.as_ref(), args.dial_timeout, reached, traffic)?;
     let config = Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE_TIMEOUT)
         .with_max_negotiating_inbound_streams(NEGOTIATING_MAX);

@@ -1,7 +1,7 @@
 //! Go's `ConnectGraph` and `GlobalRepoGC`.
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model;
 
@@ -35,9 +35,21 @@ pub struct Traffic {
     /// Sent.
     pub total_out: i64,
     /// Received, a second.
+    #[serde(serialize_with = "as_go_writes")]
     pub rate_in: f64,
     /// Sent, a second.
+    #[serde(serialize_with = "as_go_writes")]
     pub rate_out: f64,
+}
+
+/// A number of Go's JSON: a whole one has no point.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn as_go_writes<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    #[expect(clippy::cast_possible_truncation, reason = "only what is whole and small is written as an integer")]
+    let whole = *number as i64;
+    #[expect(clippy::cast_precision_loss, reason = "compared with what it came from")]
+    let is_whole = (whole as f64 - number).abs() == 0.0;
+    if is_whole { serializer.serialize_i64(whole) } else { serializer.serialize_f64(*number) }
 }
 
 /// The answer of `POST /ipfs/gc`.
