@@ -15,6 +15,7 @@ pub mod task;
 mod fuzz;
 
 pub mod model;
+pub mod observe;
 
 pub mod config;
 pub mod wire;

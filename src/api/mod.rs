@@ -4,10 +4,12 @@ pub mod http;
 mod auth;
 mod cors;
 mod error;
+mod measure;
 mod router;
 mod stream;
 mod token;
 
+pub mod metrics;
 pub mod rest;
 
 pub use auth::Credentials;

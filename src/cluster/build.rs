@@ -18,8 +18,9 @@ use super::repair;
 use super::status::{Holders, Local};
 use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};
-use crate::ipfs::{Connector, Kubo, KuboArgs};
+use crate::ipfs::{Connector, Kubo, KuboArgs, Metered};
 use crate::model::{Multiaddr, PeerId};
+use crate::observe::{Meters, PinsetMeters};
 use crate::store::{Caches, LedgerDb, Options, PinsetDb, StoreError, free_space, ledger, memory_limit};
 use crate::swarm::calls::{self, Calls};
 use crate::swarm::{self, GossipArgs, Secret, Swarm};
@@ -36,18 +37,24 @@ pub fn stores(folder: &Path) -> [PathBuf; 2] {
 ///
 /// # Errors
 /// What the store says.
-pub fn open_pinset(config: &Config, keypair: &Keypair) -> Result<(Pinset, mpsc::Receiver<Outbound>, Writer), Fatal> {
+pub fn open_pinset(
+    config: &Config,
+    keypair: &Keypair,
+    meters: &PinsetMeters,
+) -> Result<(Pinset, mpsc::Receiver<Outbound>, Writer), Fatal> {
     let (folder, options) = (config.folder.clone(), pinset_options(config));
     let (of, keypair, space) = (config.clone(), keypair.clone(), folder.clone());
+    let commits = meters.clone();
     epoch(config)?;
     Ok(pinset::spawn(pinset::Args {
-        open_store: Box::new(move || PinsetDb::open(&folder, options)),
+        open_store: Box::new(move || Ok(PinsetDb::open(&folder, options)?.timed_by(commits.clone()))),
         open_engine: Box::new(move |rows| {
             let args = engine_args(&of, &keypair).map_err(RowsError::Storage)?;
             automerge::open(args, rows).map_err(|error| RowsError::Storage(Box::new(error)))
         }),
         reader: Arc::new(automerge::Reader),
         free_space: Box::new(move || free_space(&space)),
+        meters: meters.clone(),
         after_commit: None,
     })?)
 }
@@ -111,8 +118,9 @@ pub fn open_cluster(
     own: PeerId,
     (pinset, ledger): (Pinset, LedgerDb),
     swarm: Swarm,
+    meters: Meters,
 ) -> Result<(Cluster, Task), Fatal> {
-    let ipfs = connector(config)?;
+    let ipfs: Arc<dyn Connector> = Arc::new(Metered::new(connector(config)?, meters.ipfs.clone()));
     let calls = Calls::new(swarm.clone());
     let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), ledger, &pinset)?;
     let inner = Inner {
@@ -134,6 +142,8 @@ pub fn open_cluster(
         pinset,
         counts: Arc::new(Counts::default()),
         notices: Arc::default(),
+        meters,
+        stores: stores(&config.folder),
     };
     Ok((Cluster { inner: Arc::new(inner) }, task))
 }

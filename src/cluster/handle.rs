@@ -2,10 +2,12 @@
 mod events;
 mod health;
 mod moves;
+pub(super) mod observe;
 mod pages;
 mod probe;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::stream::{self, BoxStream, StreamExt};
@@ -19,8 +21,9 @@ use super::status::Local;
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
 use crate::ipfs::Connector;
 use crate::model::{Alert, Cid, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, Replication, Trust, UnixMillis};
-use crate::swarm::{Swarm, Traffic};
+use crate::observe::Meters;
 use crate::swarm::calls::{self, Calls};
+use crate::swarm::{Swarm, Traffic};
 use crate::task;
 use crate::tracker::Tracker;
 
@@ -56,6 +59,9 @@ pub(super) struct Inner {
     pub local: Local,
     pub counts: Arc<Counts>,
     pub notices: Arc<Notices>,
+    pub meters: Meters,
+    /// The files of the stores.
+    pub stores: [PathBuf; 2],
 }
 
 impl Inner {

@@ -13,6 +13,7 @@ use super::pinset::{Outbound, Writer};
 use super::{build, chores, repair};
 use crate::config::Config;
 use crate::model::Multiaddr;
+use crate::observe::Meters;
 use crate::swarm::{self, Event, calls};
 use crate::task::{self, Fatal, Task};
 
@@ -31,6 +32,8 @@ pub struct Args {
     pub keypair: Keypair,
     /// Peers to dial first, from the command line.
     pub bootstrap: Vec<Multiaddr>,
+    /// What its parts count and time.
+    pub meters: Meters,
 }
 
 /// A peer that runs.
@@ -46,14 +49,14 @@ pub struct Peer {
 /// # Errors
 /// What an operator has to mend: the store, the listen addresses, the daemon's address.
 pub async fn start(args: Args) -> Result<Peer, Fatal> {
-    let Args { config, keypair, bootstrap } = args;
+    let Args { config, keypair, bootstrap, meters } = args;
     let own = keypair.public().to_peer_id();
-    let (of, key) = (config.clone(), keypair.clone());
+    let (of, key, of_pinset) = (config.clone(), keypair.clone(), meters.pinset.clone());
     // Stores that a crash left are repaired first, which may take seconds.
-    let open = move || Ok::<_, Fatal>((build::open_pinset(&of, &key)?, build::open_ledger(&of)?));
+    let open = move || Ok::<_, Fatal>((build::open_pinset(&of, &key, &of_pinset)?, build::open_ledger(&of)?));
     let ((pinset, outbound, writer), ledger) = tokio::task::spawn_blocking(open).await??;
     let (swarm, events, swarm_task) = swarm::spawn(build::swarm_args(&config, keypair, bootstrap, &pinset)?).await?;
-    let (cluster, tracker) = build::open_cluster(&config, own, (pinset, ledger), swarm)?;
+    let (cluster, tracker) = build::open_cluster(&config, own, (pinset, ledger), swarm, meters)?;
     let mut tasks = spawn_users(&config, &cluster, events, outbound)?;
     // The outlet stays to the end: the parts above it still have something to say.
     let outlet = tasks.len() - 1;

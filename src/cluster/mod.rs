@@ -15,7 +15,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 pub use error::{Error, SetupError};
-pub use handle::Cluster;
+pub use handle::{Cluster, observe::Observation};
 pub use lifecycle::{Args, Peer, STOP_MAX, start};
 pub use net::Counts;
 pub use replication::ReplicationHealth;

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::{Args, Cluster, Peer, start};
 use crate::config::{Config, Environment, File, check};
 use crate::model::{Cid, Metric, PeerId, PinOptions};
+use crate::observe::Meters;
 use crate::task;
 
 /// A peer that runs, and its folder.
@@ -35,7 +36,12 @@ impl Home {
     }
 
     pub async fn start(self) -> Lone {
-        let args = Args { config: self.config.clone(), keypair: self.keypair.clone(), bootstrap: Vec::new() };
+        let args = Args {
+            config: self.config.clone(),
+            keypair: self.keypair.clone(),
+            bootstrap: Vec::new(),
+            meters: Meters::default(),
+        };
         let peer = start(args).await.unwrap();
         Lone { cluster: peer.cluster(), home: self, peer }
     }

@@ -4,6 +4,7 @@ mod dial;
 mod rpc;
 
 mod kubo;
+mod metered;
 
 #[cfg(test)]
 mod contract;
@@ -13,3 +14,4 @@ pub(crate) mod fake;
 pub use connector::{Connector, Held, IpfsError, PinRequest, Progress, Remedy, RepoStat};
 pub use dial::NodeAddressError;
 pub use kubo::{Kubo, KuboArgs};
+pub use metered::Metered;

@@ -12,6 +12,8 @@ use redb::{
 use super::tables::{PINSET_FILE, definition};
 use super::{Caches, StoreError, file, migrate};
 use crate::crdt::{ReadRows, Rows, RowsError, Table};
+use crate::observe::PinsetMeters;
+use crate::task;
 
 const TABLES: usize = Table::ALL.len();
 
@@ -32,6 +34,8 @@ impl Default for Options {
 pub struct PinsetDb {
     path: PathBuf,
     redb: Database,
+    /// Times commits.
+    meters: PinsetMeters,
 }
 
 impl PinsetDb {
@@ -59,7 +63,7 @@ impl PinsetDb {
     }
 
     fn bring_up(path: &Path, redb: Database) -> Result<Self, StoreError> {
-        let db = Self { path: path.to_path_buf(), redb };
+        let db = Self { path: path.to_path_buf(), redb, meters: PinsetMeters::default() };
         let version = db.guard(|| migrate::version(&db.redb.begin_read()?))?;
         match version {
             Some(migrate::VERSION) => Ok(db),
@@ -74,6 +78,12 @@ impl PinsetDb {
             }
             None => Err(StoreError::Foreign { path: db.path, what: "it has other tables".into() }),
         }
+    }
+
+    /// The same, whose commits are timed by `meters`.
+    #[must_use]
+    pub fn timed_by(self, meters: PinsetMeters) -> Self {
+        Self { meters, ..self }
     }
 
     /// Where it is.
@@ -95,7 +105,9 @@ impl PinsetDb {
         let changed = rows.changed;
         drop(rows);
         if changed {
+            let began = task::now();
             self.guard(|| write.commit())?;
+            self.meters.committed(task::now().duration_since(began));
         } else {
             self.guard(|| write.abort())?;
         }
@@ -126,7 +138,7 @@ impl PinsetDb {
     /// # Errors
     /// [`StoreError`].
     pub fn compact(&mut self) -> Result<(), StoreError> {
-        let Self { path, redb } = self;
+        let Self { path, redb, .. } = self;
         StoreError::guard(path, || redb.compact()).map(drop)
     }
 

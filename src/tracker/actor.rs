@@ -14,7 +14,7 @@ use self::health::Health;
 use super::args::{Args, Command, TrackerError};
 use super::book::Book;
 use super::breaker::Daemon;
-use super::core::{Effect, Kind, Limits, Next, Outcome, Queue, interrupted};
+use super::core::{Effect, Kind, Limits, Load, Next, Outcome, Queue, interrupted};
 use super::feed::{Feed, Step};
 use super::jobs::{Call, Jobs, Told};
 use super::sweep::{self, Found, Sweep};
@@ -64,6 +64,8 @@ pub(super) struct Actor {
     paused_until: UnixMillis,
     /// What jobs told and nobody heard yet.
     unheard: VecDeque<Told>,
+    /// What waits and what runs, for whoever asks.
+    load: watch::Sender<Load>,
     /// Rung when events are on disk.
     news: watch::Sender<()>,
     /// Whether a walk over the whole pinset is news: not the first one of a new ledger.
@@ -78,7 +80,7 @@ impl Actor {
         args: Args,
         commands: mpsc::Receiver<Command>,
         daemon: watch::Sender<Daemon>,
-        news: watch::Sender<()>,
+        (news, load): (watch::Sender<()>, watch::Sender<Load>),
     ) -> Result<Self, StoreError> {
         let clock = Clock::start();
         let limits = Limits {
@@ -90,6 +92,7 @@ impl Actor {
         Ok(Self {
             walk_is_news: args.ledger.cursor()?.is_some(),
             news,
+            load,
             feed: Feed::new(args.ledger.cursor()?, &*args.wishes),
             generation: args.ledger.generation()?,
             changed: args.wishes.changed(),
@@ -184,6 +187,7 @@ impl Actor {
         if self.book.flush(now) {
             self.jobs.arm();
         }
+        self.load.send_replace(self.queue.load_now());
     }
 
     /// Fills the window over the ledger's due rows.

@@ -105,6 +105,15 @@ struct Job {
     noted: UnixMillis,
 }
 
+/// How much waits in memory, by lane, and how much runs, by phase; what does not fit in memory waits in the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// By lane.
+    pub waiting: [(&'static str, usize); 4],
+    /// By phase.
+    pub running: [(&'static str, usize); 4],
+}
+
 /// The queue of one peer: at most one job a CID; what has a job does not wait in a lane.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -204,6 +213,25 @@ impl Queue {
     /// How many rows to load at once: more than can be in the ledger's head and known here already.
     pub fn load_max(&self) -> usize {
         self.limits.window / 2 + self.limits.transfers + self.limits.probes + self.limits.unpins
+    }
+
+    /// Returns what waits and what runs.
+    pub fn load_now(&self) -> Load {
+        let of = |lane| self.lanes.len_of(lane);
+        Load {
+            waiting: [
+                ("hot", of(Lane::Hot)),
+                ("fresh", of(Lane::Fresh)),
+                ("retry", of(Lane::Retry)),
+                ("unpin", of(Lane::Unpin)),
+            ],
+            running: [
+                ("probing", self.running(|phase| phase == Phase::Probing)),
+                ("transferring", self.running(|phase| phase == Phase::Transferring)),
+                ("unpinning", self.running(|phase| phase == Phase::Unpinning)),
+                ("ending", self.running(|phase| matches!(phase, Phase::Ending(_)))),
+            ],
+        }
     }
 
     /// Returns what to start or cancel next; called until it returns [`None`].

@@ -1,5 +1,6 @@
 //! The tracker as others see it.
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -7,12 +8,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::actor::Actor;
 use super::args::{Args, Command, TrackerError};
 use super::breaker::Daemon;
-use super::core::is_unpin;
+use super::core::{Load, is_unpin};
 use super::info::{Priority, Shown};
 use super::wishes::Wishes;
 use crate::model::{Cid, Event, Pin, PinInfo, StatusFilter, TrackerStatus as Status};
 use crate::store::StoreError;
-use crate::store::ledger::{Counts, LedgerDb, Row};
+use crate::store::ledger::{Counts, Due, LedgerDb, Row};
 use crate::task::{self, Task};
 
 /// Commands that wait for the loop.
@@ -30,6 +31,7 @@ pub struct Tracker {
     wishes: Arc<dyn Wishes>,
     daemon: watch::Receiver<Daemon>,
     news: watch::Receiver<()>,
+    load: watch::Receiver<Load>,
     shown: Arc<Shown>,
 }
 
@@ -44,8 +46,10 @@ pub fn spawn(args: Args) -> Result<(Tracker, Task), StoreError> {
     let shown = Arc::new(Shown { own: args.own, peername: args.peername.clone(), priority });
     let (ledger, wishes) = (args.ledger.clone(), args.wishes.clone());
     let (ring, news) = watch::channel(());
-    let actor = Actor::new(args, commands, tell, ring)?;
-    Ok((Tracker { commands: sender, ledger, wishes, daemon, news, shown }, Task::spawn(|stop| actor.run(stop))))
+    let (weigh, load) = watch::channel(Load::default());
+    let actor = Actor::new(args, commands, tell, (ring, weigh))?;
+    let tracker = Tracker { commands: sender, ledger, wishes, daemon, news, load, shown };
+    Ok((tracker, Task::spawn(|stop| actor.run(stop))))
 }
 
 impl Tracker {
@@ -162,6 +166,25 @@ impl Tracker {
     #[must_use]
     pub fn news(&self) -> watch::Receiver<()> {
         self.news.clone()
+    }
+
+    /// Returns how much waits and how much runs.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        *self.load.borrow()
+    }
+
+    /// Returns how long the row that waits longest has been due; zero when none is.
+    ///
+    /// # Errors
+    /// [`TrackerError::Ledger`].
+    pub fn oldest_due(&self) -> Result<Duration, TrackerError> {
+        let now = task::wall();
+        let first = self.ledger.due(now, 1)?.into_iter().next();
+        Ok(first.map_or(Duration::ZERO, |(_, row)| match row.due {
+            Due::At(at) => Duration::from_millis(u64::try_from(now.0.saturating_sub(at.0)).unwrap_or_default()),
+            Due::Never | Due::Running | Due::Settled => Duration::ZERO,
+        }))
     }
 
     /// The daemon, as it is seen here.

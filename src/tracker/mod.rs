@@ -14,5 +14,6 @@ mod sweep;
 
 pub use args::{Args, Others, TrackerError};
 pub use breaker::Daemon;
+pub use core::Load;
 pub use handle::{Tracker, spawn};
 pub use wishes::{News, Wishes, WishesError};

@@ -8,6 +8,7 @@ use ipfs_cluster::cluster::{Args, Cluster, Peer, start};
 use ipfs_cluster::config::{Config, Environment, File, check};
 use ipfs_cluster::crdt::Summary;
 use ipfs_cluster::model::{Cid, Multiaddr, PinOptions, PinTypes, Trust};
+use ipfs_cluster::observe::Meters;
 use ipfs_cluster::task;
 use libp2p::identity::Keypair;
 use tempfile::TempDir;
@@ -62,7 +63,12 @@ impl Home {
 
     /// Runs the peer; it dials these and whom it knows of earlier runs.
     pub async fn start(&self, bootstrap: &[Multiaddr]) -> Node {
-        let args = Args { config: self.config.clone(), keypair: self.keypair.clone(), bootstrap: bootstrap.to_vec() };
+        let args = Args {
+            config: self.config.clone(),
+            keypair: self.keypair.clone(),
+            bootstrap: bootstrap.to_vec(),
+            meters: Meters::default(),
+        };
         let peer = start(args).await.unwrap();
         Node { cluster: peer.cluster(), peer }
     }
@@ -71,8 +77,12 @@ impl Home {
     pub async fn start_again(&self, bootstrap: &[Multiaddr]) -> Node {
         let deadline = task::now() + PATIENCE;
         loop {
-            let args =
-                Args { config: self.config.clone(), keypair: self.keypair.clone(), bootstrap: bootstrap.to_vec() };
+            let args = Args {
+                config: self.config.clone(),
+                keypair: self.keypair.clone(),
+                bootstrap: bootstrap.to_vec(),
+                meters: Meters::default(),
+            };
             match start(args).await {
                 Ok(peer) => return Node { cluster: peer.cluster(), peer },
                 Err(error) if task::now() > deadline => panic!("the peer does not start again: {error}"),

@@ -11,6 +11,7 @@ use super::lib::cluster::pinset::{Args, Failure, Pinset, Writer, spawn};
 use super::lib::crdt::automerge::{self, EngineArgs, Limits};
 use super::lib::crdt::{Engine, Op, Rows, RowsError, Seen};
 use super::lib::model::{Cid, Pin, Trust};
+use super::lib::observe::PinsetMeters;
 use super::lib::store::{self, Options, PinsetDb, StoreError};
 use super::lib::task;
 
@@ -46,6 +47,7 @@ pub fn args(open_store: impl FnMut() -> Result<PinsetDb, StoreError> + Send + 's
         open_store: Box::new(open_store),
         open_engine: Box::new(|rows| open_engine(0, rows)),
         reader: Arc::new(automerge::Reader),
+        meters: PinsetMeters::default(),
         free_space: Box::new(|| Ok(u64::MAX)),
         after_commit: None,
     }

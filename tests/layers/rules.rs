@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tree::{Place, Tree};
 
 /// Who is in which layer; a folder imports itself and lower layers.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 17] = [
     ("task", 0),
     ("fuzz", 0),
     ("model", 0),
+    ("observe", 0),
     ("wire", 1),
     ("config", 1),
     ("crdt", 2),

@@ -15,3 +15,4 @@ mod reload;
 mod service;
 mod source;
 mod stage;
+mod watch;

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Extension, Router};
@@ -11,6 +11,7 @@ use axum::{Extension, Router};
 use super::super::auth::{Admitted, Credentials};
 use super::super::cors::Cors;
 use super::super::error::{ApiError, json, no_content};
+use super::super::measure::{measure, note_route};
 use super::super::router::{Pipeline, header_map, no_head, pass, wrong_method};
 use super::backend::{Api, Backend};
 use super::own::{bulk, events, probes};
@@ -32,7 +33,8 @@ pub struct RestOptions {
 
 /// Returns the REST API of `cluster`.
 pub fn router(cluster: Cluster, options: &RestOptions) -> Router {
-    over(Arc::new(cluster), options)
+    let meters = cluster.meters().http.clone();
+    over(Arc::new(cluster), options).layer(from_fn_with_state(meters, measure))
 }
 
 pub(super) fn over(backend: Arc<dyn Backend>, options: &RestOptions) -> Router {
@@ -81,6 +83,7 @@ fn routes(backend: Arc<dyn Backend>) -> Router {
         .route("/snapshot", no_head(get(replication::snapshot)))
         .fallback(|| async { ApiError::no_route() })
         .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn(note_route))
         .with_state(Api(backend))
 }
 

@@ -6,18 +6,28 @@ use std::fmt;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
 
+use futures::TryFutureExt;
+use futures::future::{join_all, select_all};
 use ipfs_cluster::api::http::{self, Listener, Timeouts, Tls};
-use ipfs_cluster::api::{Cors, Credentials, rest};
+use ipfs_cluster::api::{Cors, Credentials, metrics, rest};
 use ipfs_cluster::cluster::{self, Cluster, STOP_MAX};
-use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity};
+use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity, MetricsConfig};
 use ipfs_cluster::model::Multiaddr;
+use ipfs_cluster::observe::Meters;
 use ipfs_cluster::swarm::SwarmError;
 use ipfs_cluster::task::{self, Fatal, Task};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 pub use reload::{ReadTrust, Reload};
+
+/// How long Prometheus may take for a request, and for its answer.
+const SCRAPE_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of the head of its requests.
+const SCRAPE_HEAD_MAX: usize = 16 << 10;
 
 /// Why a peer did not start, or ended by itself.
 #[derive(Debug)]
@@ -37,6 +47,10 @@ impl PeerError {
 
     fn of_api(cause: Fatal) -> Self {
         Self { doing: "creating REST API component", cause }
+    }
+
+    fn of_metrics(cause: Fatal) -> Self {
+        Self { doing: "creating metrics endpoint", cause }
     }
 }
 
@@ -62,43 +76,73 @@ pub async fn run_peer(
     Control { stop, reload }: Control,
 ) -> Result<(), PeerError> {
     raise_files();
-    let restapi = config.restapi.clone();
+    let (restapi, metrics) = (config.restapi.clone(), config.metrics.clone().filter(|metrics| metrics.enable_stats));
     // Bound first: a port that is taken is said before anything is opened.
     let bound = match &restapi {
         Some(api) => bind(api).await.map_err(PeerError::of_api)?,
         None => Bound::default(),
     };
+    let watched = bind_metrics(metrics.as_ref()).await.map_err(PeerError::of_metrics)?;
     let keypair = identity.keypair().clone();
-    let mut peer = cluster::start(cluster::Args { config, keypair, bootstrap }).await.map_err(PeerError::of_cluster)?;
-    let mut api = restapi.map(|api| serve(peer.cluster(), &api, bound));
+    let args = cluster::Args { config, keypair, bootstrap, meters: Meters::default() };
+    let mut peer = cluster::start(args).await.map_err(PeerError::of_cluster)?;
+    let mut fronts = Fronts::default();
+    if let Some(api) = restapi {
+        fronts.push(PeerError::of_api, "REST API", serve(peer.cluster(), &api, bound));
+    }
+    if let Some(listener) = watched {
+        fronts.push(PeerError::of_metrics, "metrics endpoint", serve_metrics(peer.cluster(), listener));
+    }
     let reload = reload::spawn(peer.cluster(), reload);
     notify("READY=1");
     let ended = tokio::select! {
         () = stop.cancelled() => Ok(()),
         error = peer.failed() => Err(PeerError::of_cluster(error)),
-        error = failed(api.as_mut()) => Err(PeerError::of_api(error)),
+        error = fronts.failed() => Err(error),
     };
     let deadline = task::now() + STOP_MAX;
     tracing::info!("shutting down");
     notify("STOPPING=1");
     drop(reload);
-    // The API is the peer's user, so it goes first; whatever becomes of it, the peer closes its stores.
-    let api = match api {
-        Some(api) => api.stop().await.map_err(PeerError::of_api),
-        None => Ok(()),
-    };
+    // The front ends are the peer's users, so they go first; whatever becomes of them, the peer closes its stores.
+    let fronts = fronts.stop().await;
     let peer = peer.stop_by(deadline).await.map_err(PeerError::of_cluster);
-    ended.and(api).and(peer)
+    ended.and(fronts).and(peer)
 }
 
-/// Waits until the API ends by itself, which it should not.
-async fn failed(api: Option<&mut Task>) -> Fatal {
-    match api {
-        Some(api) => match api.ended().await {
-            Ok(()) => "the REST API ended".into(),
-            Err(error) => format!("the REST API failed: {error}").into(),
-        },
-        None => std::future::pending().await,
+/// What listens for others than peers.
+#[derive(Default)]
+struct Fronts(Vec<Front>);
+
+struct Front {
+    error: fn(Fatal) -> PeerError,
+    name: &'static str,
+    task: Task,
+}
+
+impl Fronts {
+    fn push(&mut self, error: fn(Fatal) -> PeerError, name: &'static str, task: Task) {
+        self.0.push(Front { error, name, task });
+    }
+
+    /// Waits until one ends by itself, which none should.
+    async fn failed(&mut self) -> PeerError {
+        let ends = self.0.iter_mut().map(|Front { error, name, task }| {
+            Box::pin(async move {
+                match task.ended().await {
+                    Ok(()) => error(format!("the {name} ended").into()),
+                    Err(cause) => error(format!("the {name} failed: {cause}").into()),
+                }
+            })
+        });
+        let ends: Vec<_> = ends.collect();
+        if ends.is_empty() { std::future::pending().await } else { select_all(ends).await.0 }
+    }
+
+    /// Stops all of them at once; returns the first fault.
+    async fn stop(self) -> Result<(), PeerError> {
+        let stops = self.0.into_iter().map(|Front { error, task, .. }| task.stop().map_err(error));
+        join_all(stops).await.into_iter().collect()
     }
 }
 
@@ -143,6 +187,23 @@ fn serve(cluster: Cluster, api: &HttpApiConfig, Bound { listeners, tls }: Bound)
             write: api.write_timeout,
         },
         max_header_bytes: api.max_header_bytes,
+    })
+}
+
+async fn bind_metrics(metrics: Option<&MetricsConfig>) -> Result<Option<Listener>, Fatal> {
+    let Some(metrics) = metrics else { return Ok(None) };
+    let listener = Listener::bind(&metrics.prometheus_endpoint.to_string()).await?;
+    tracing::info!(address = listener.address(), "metrics for Prometheus, at /metrics");
+    Ok(Some(listener))
+}
+
+fn serve_metrics(cluster: Cluster, listener: Listener) -> Task {
+    http::serve(http::Args {
+        listeners: vec![listener],
+        router: metrics::router(cluster),
+        tls: None,
+        timeouts: Timeouts { read: Some(SCRAPE_MAX), write: Some(SCRAPE_MAX), ..Timeouts::default() },
+        max_header_bytes: SCRAPE_HEAD_MAX,
     })
 }
 

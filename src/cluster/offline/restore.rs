@@ -9,6 +9,7 @@ use crate::cluster::build::open_pinset;
 use crate::cluster::replication::copy_of;
 use crate::config::Config;
 use crate::crdt::automerge::{FRAME_MAX, MAGIC, RestoreArgs, RestoreError, Restoring};
+use crate::observe::PinsetMeters;
 use crate::store::{Options, PinsetDb};
 use crate::task::{self, Fatal};
 
@@ -60,7 +61,7 @@ pub fn restore(
 /// # Errors
 /// What the store says, or that no trusted peer attests the state.
 pub async fn save(config: &Config, keypair: &Keypair, out: &mut dyn Write) -> Result<u64, Fatal> {
-    let (pinset, _outbound, writer) = open_pinset(config, keypair)?;
+    let (pinset, _outbound, writer) = open_pinset(config, keypair, &PinsetMeters::default())?;
     let mut parts = copy_of(&pinset);
     let mut bytes = 0;
     while let Some(part) = parts.next().await {

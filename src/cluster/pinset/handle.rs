@@ -3,6 +3,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -12,6 +13,8 @@ use super::turn::news_key;
 use crate::cluster::Error;
 use crate::crdt::{self, Answer, Check, Input, Op, OpId, ReadRows, RowsError, Seen, Summary, Table};
 use crate::model::{Cid, Pin, Trust, UnixMillis};
+use crate::observe::PinsetMeters;
+use crate::task;
 
 /// Rows that one read returns at most: a read transaction must not live long.
 const PAGE_MAX: usize = 4_096;
@@ -25,6 +28,18 @@ pub struct Pinset {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) shared: Arc<Shared>,
     pub(super) reader: Arc<dyn crdt::Pinset>,
+    pub(super) meters: PinsetMeters,
+}
+
+/// What waits for the writer thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Inputs in its queue.
+    pub inputs: usize,
+    /// Bytes that they hold.
+    pub bytes: u64,
+    /// How long ago this peer last had all changes that it had heard of; zero while it has.
+    pub behind: Duration,
 }
 
 /// A CID whose wish changed.
@@ -47,8 +62,11 @@ impl Pinset {
     /// [`Error::Other`] the write may have been made.
     pub async fn write(&self, op: Op, seen: Seen) -> Result<Pin, Error> {
         let (reply, answer) = oneshot::channel();
+        let began = task::now();
         self.commands.send(Command::Write { op, seen, reply }).await.map_err(|_| Error::Shutdown)?;
-        answer.await.unwrap_or_else(|_| Err(self.unanswered()))
+        let answer = answer.await.unwrap_or_else(|_| Err(self.unanswered()));
+        self.meters.written(task::now().duration_since(began));
+        answer
     }
 
     /// Hands an input to the engine's next turn, without waiting. Writes go by [`Pinset::write`].
@@ -157,6 +175,16 @@ impl Pinset {
     #[must_use]
     pub fn summary(&self) -> watch::Receiver<Summary> {
         self.shared.summary.subscribe()
+    }
+
+    /// What waits for the writer, and for how long changes of others have been missing here.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load {
+            inputs: self.commands.max_capacity() - self.commands.capacity(),
+            bytes: self.shared.queued_bytes.load(Ordering::Relaxed),
+            behind: self.shared.behind(task::now()),
+        }
     }
 
     /// Whether the pinset can be read and written.

@@ -11,7 +11,7 @@ mod wishes;
 mod writer;
 
 pub use failure::Failure;
-pub use handle::{News, Pinset};
+pub use handle::{Load, News, Pinset};
 pub use shared::{Full, State};
 pub use turn::Outbound;
 pub use wishes::PinsetWishes;

@@ -1,12 +1,14 @@
 //! What the writer thread shows to its handles.
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
 use crate::cluster::Error;
 use crate::crdt::{Answer, Check, Engine, ReadRows, RowsError, Summary};
 use crate::store::{PinsetDb, StoreError};
+use crate::task;
 
 /// Whether the pinset can be read and written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,8 @@ pub(super) struct Shared {
     pub state: watch::Sender<State>,
     pub news: watch::Sender<u64>,
     pub summary: watch::Sender<Summary>,
+    /// Since when changes that others have are missing here.
+    behind_since: Mutex<Option<Instant>>,
     /// Bytes of inputs in the queue.
     pub queued_bytes: AtomicU64,
     /// Rung when the queue holds fewer bytes.
@@ -92,6 +96,7 @@ impl Shared {
             state: watch::Sender::new(State::Open),
             news: watch::Sender::new(news),
             summary: watch::Sender::new(engine.summary()),
+            behind_since: Mutex::new(Some(task::now()).filter(|_| !engine.summary().in_sync)),
             queued_bytes: AtomicU64::new(0),
             freed: Notify::new(),
             refused: AtomicU64::new(0),
@@ -124,7 +129,16 @@ impl Shared {
         self.news.send_if_modified(|last| std::mem::replace(last, commit.max(*last)) < commit);
     }
 
+    /// How long changes that others have have been missing here.
+    pub fn behind(&self, now: Instant) -> Duration {
+        let since = *self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
     pub fn tell_summary(&self, summary: Summary) {
+        let mut since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if summary.in_sync { None } else { since.or_else(|| Some(task::now())) };
+        drop(since);
         self.summary.send_if_modified(|shown| {
             let changed = *shown != summary;
             *shown = summary;

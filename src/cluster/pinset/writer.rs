@@ -17,6 +17,7 @@ use super::turn::{Committed, Exit, Outbound, commit, last_news};
 use crate::cluster::Error;
 use crate::crdt::{self, Engine, Input, Now, Rows, RowsError};
 use crate::model::{PeerId, Trust, UnixMillis};
+use crate::observe::PinsetMeters;
 use crate::store::{PinsetDb, StoreError};
 use crate::task::{self, Fatal};
 
@@ -48,6 +49,8 @@ pub struct Args {
     pub reader: Arc<dyn crdt::Pinset>,
     /// Bytes free on the disk of the store; an error is no reason not to write.
     pub free_space: Box<dyn Fn() -> io::Result<u64> + Send>,
+    /// Times turns and writes.
+    pub meters: PinsetMeters,
     /// Called between each commit that somebody waits for and its answers and news: where tests pull the plug.
     pub after_commit: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -70,7 +73,8 @@ pub fn spawn(args: Args) -> Result<(Pinset, mpsc::Receiver<Outbound>, Writer), F
     let mut args = args;
     let Opened { db, engine, news } = open(&mut args)?;
     let shared = Arc::new(Shared::new(db, engine.as_ref(), news));
-    let pinset = Pinset { commands: sender, shared: Arc::clone(&shared), reader: Arc::clone(&args.reader) };
+    let meters = args.meters.clone();
+    let pinset = Pinset { commands: sender, shared: Arc::clone(&shared), reader: Arc::clone(&args.reader), meters };
     let actor = Actor::new(args, shared, engine, commands, Exit::new(outbound));
     let stop = CancellationToken::new();
     let (end, ended) = oneshot::channel();
@@ -318,7 +322,8 @@ impl Actor {
 
     fn commit(&mut self, inputs: Vec<Input>, trim: bool) -> Result<Committed, Failure> {
         let worked_off = self.shared.worked_off.load(Ordering::Relaxed);
-        let now = Now { wall: task::wall(), mono: millis(task::now().duration_since(self.start)) };
+        let (began, count) = (task::now(), inputs.len());
+        let now = Now { wall: task::wall(), mono: millis(began.duration_since(self.start)) };
         let engine = self.engine.as_mut().expect("a turn has an engine");
         let done = Failure::caught(|| {
             let slot = self.shared.slot();
@@ -334,6 +339,7 @@ impl Actor {
             Ok((done, survey, engine.summary()))
         });
         let (done, survey, summary) = done?;
+        self.args.meters.turned(count, task::now().duration_since(began));
         if survey.is_some() {
             self.surveying = survey;
         }

@@ -45,6 +45,7 @@ fn args(dir: &Path, world: &Arc<World>) -> Args {
         }),
         open_engine: Box::new(toy::open),
         reader: Arc::new(toy::Reader),
+        meters: PinsetMeters::default(),
         free_space: Box::new(move || Ok(space.free.load(Ordering::SeqCst))),
         after_commit: Some(Arc::new(move || {
             committed.commits.fetch_add(1, Ordering::SeqCst);
