@@ -1,4 +1,6 @@
 //! The calls, one a route.
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -78,6 +80,23 @@ impl Client {
     /// [`Error`], with code 400 of a peer that knows no such thing.
     pub async fn pin_counts(&self) -> Result<PinCounts, Error> {
         self.call(Method::GET, "/pins/counts").await
+    }
+
+    /// The levels of the log of the peer that is asked, by component.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn log_levels(&self) -> Result<BTreeMap<String, String>, Error> {
+        self.call(Method::GET, "/log/levels").await
+    }
+
+    /// Sets the level of a component of the peer's log, or of `all`; returns the levels of all.
+    ///
+    /// # Errors
+    /// [`Error`], with code 400 where one of the two is unknown.
+    pub async fn set_log_level(&self, component: &str, level: &str) -> Result<BTreeMap<String, String>, Error> {
+        let path = format!("/log/levels?component={}&level={}", escaped(component), escaped(level));
+        self.call(Method::POST, &path).await
     }
 
     /// Who is connected with whom.

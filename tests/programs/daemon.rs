@@ -50,7 +50,13 @@ impl<'a> Daemon<'a> {
 
     /// Starts it and waits until its API answers.
     pub fn start(&mut self, words: &[&str]) {
+        self.start_in(&[], words);
+    }
+
+    /// As [`Daemon::start`], with variables of its environment.
+    pub fn start_in(&mut self, environment: &[(&str, &str)], words: &[&str]) {
         let mut command = Command::new(SERVICE);
+        command.envs(environment.iter().copied());
         command.arg("--config").arg(&self.folder).arg("daemon").args(words);
         self.process = Some(Process::start(&command, &self.log_path()));
         self.until("its API answers", |daemon| daemon.ctl(&["id"]).code == 0);

@@ -9,6 +9,7 @@ mod epoch;
 mod faults;
 mod follow;
 mod golden;
+mod log;
 mod manager;
 mod recording;
 mod reload;

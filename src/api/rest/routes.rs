@@ -14,13 +14,14 @@ use super::super::error::{ApiError, json, no_content};
 use super::super::measure::{measure, note_route};
 use super::super::router::{Pipeline, header_map, no_head, pass, wrong_method};
 use super::backend::{Api, Backend};
-use super::own::{bulk, events, probes};
+use super::own::{bulk, events, log, probes};
 use super::{allocations, monitor, peers, pins, replication};
 use crate::cluster::Cluster;
 use crate::model::Probe;
+use crate::observe::LogLevels;
 use crate::wire::rest;
 
-/// What the configuration says about the REST API.
+/// What the REST API runs with beside the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct RestOptions {
     /// Headers that answers have besides their own.
@@ -29,6 +30,8 @@ pub struct RestOptions {
     pub credentials: Option<Credentials>,
     /// What scripts of other origins may do.
     pub cors: Cors,
+    /// The log whose levels it sets.
+    pub levels: LogLevels,
 }
 
 /// Returns the REST API of `cluster`.
@@ -44,10 +47,12 @@ pub(super) fn over(backend: Arc<dyn Backend>, options: &RestOptions) -> Router {
         cors: options.cors.clone(),
     };
     // Around the whole router: what it adds to answers by itself is in the pipeline's hands too.
-    Router::new().fallback_service(routes(backend)).layer(from_fn_with_state(Arc::new(pipeline), pass))
+    Router::new()
+        .fallback_service(routes(backend, options.levels.clone()))
+        .layer(from_fn_with_state(Arc::new(pipeline), pass))
 }
 
-fn routes(backend: Arc<dyn Backend>) -> Router {
+fn routes(backend: Arc<dyn Backend>, levels: LogLevels) -> Router {
     let by_path = || post(pins::pin_path).delete(pins::unpin_path);
     Router::new()
         .route("/id", no_head(get(peers::id)))
@@ -72,6 +77,7 @@ fn routes(backend: Arc<dyn Backend>) -> Router {
         .route("/token", post(token))
         .route("/health", no_head(get(|| async { no_content() })))
         .route("/events", no_head(get(events::listen)))
+        .route("/log/levels", no_head(get(log::levels).post(log::set)))
         .route("/livez", probes::probe(Probe::Live))
         .route("/readyz", probes::probe(Probe::Ready))
         .route("/syncedz", probes::probe(Probe::Synced))
@@ -84,6 +90,7 @@ fn routes(backend: Arc<dyn Backend>) -> Router {
         .fallback(|| async { ApiError::no_route() })
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn(note_route))
+        .layer(Extension(levels))
         .with_state(Api(backend))
 }
 

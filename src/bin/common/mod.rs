@@ -13,6 +13,6 @@ mod prompt;
 mod show;
 mod signals;
 
-pub use logging::{Levels, start as start_logging};
+pub use logging::{Log, start as start_logging};
 pub use signals::watch as watch_signals;
 pub use {flag::*, parse::*, peer::*, prompt::*, show::*};

@@ -15,7 +15,7 @@ use ipfs_cluster::api::{Cors, Credentials, metrics, rest};
 use ipfs_cluster::cluster::{self, Cluster, STOP_MAX};
 use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity, MetricsConfig};
 use ipfs_cluster::model::Multiaddr;
-use ipfs_cluster::observe::Meters;
+use ipfs_cluster::observe::{LogLevels, Meters};
 use ipfs_cluster::swarm::SwarmError;
 use ipfs_cluster::task::{self, Fatal, Task};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -88,7 +88,8 @@ pub async fn run_peer(
     let mut peer = cluster::start(args).await.map_err(PeerError::of_cluster)?;
     let mut fronts = Fronts::default();
     if let Some(api) = restapi {
-        fronts.push(PeerError::of_api, "REST API", serve(peer.cluster(), &api, bound));
+        let levels = reload.log.levels.clone();
+        fronts.push(PeerError::of_api, "REST API", serve(peer.cluster(), &api, bound, levels));
     }
     if let Some(listener) = watched {
         fronts.push(PeerError::of_metrics, "metrics endpoint", serve_metrics(peer.cluster(), listener));
@@ -167,7 +168,7 @@ async fn bind(api: &HttpApiConfig) -> Result<Bound, Fatal> {
     Ok(Bound { listeners, tls })
 }
 
-fn serve(cluster: Cluster, api: &HttpApiConfig, Bound { listeners, tls }: Bound) -> Task {
+fn serve(cluster: Cluster, api: &HttpApiConfig, Bound { listeners, tls }: Bound, levels: LogLevels) -> Task {
     let users = |users: &ipfs_cluster::config::Credentials| {
         Credentials::new(&users.iter().map(|(user, word)| (user.to_owned(), word.to_owned())).collect())
     };
@@ -175,6 +176,7 @@ fn serve(cluster: Cluster, api: &HttpApiConfig, Bound { listeners, tls }: Bound)
         headers: api.headers.iter().cloned().collect(),
         credentials: api.basic_auth_credentials.as_ref().map(users),
         cors: cors(&api.cors),
+        levels,
     };
     http::serve(http::Args {
         listeners,

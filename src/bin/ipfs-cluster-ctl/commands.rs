@@ -45,6 +45,7 @@ pub fn program() -> Command {
             ),
         )
         .command(snapshot())
+        .command(log())
         .command(events())
         .command(ipfs())
         .command(completions::command("ipfs-cluster-ctl"))
@@ -229,6 +230,16 @@ It is as fast with millions of pins as with one.",
         .command(ready)
         .command(synced)
         .command(pins)
+}
+
+fn log() -> Command {
+    let level =
+        Command::new("level", "Show the levels of the peer's log, or set one").arguments("[component] <level>").about(
+            "
+Prints the level of each component of the peer's log. With a level (debug, info, warn, error)
+sets it first: of the component that is named, or of all; until the peer ends.",
+        );
+    Command::new("log", "What a peer logs, while it runs").command(level)
 }
 
 fn snapshot() -> Command {

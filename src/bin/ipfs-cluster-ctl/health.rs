@@ -39,3 +39,13 @@ pub async fn probe(client: &Client, probe: Probe, output: &mut Output) -> Result
     }
     if answer.code == 200 { Ok(()) } else { Err(Failure::Unwell) }
 }
+
+/// Prints the levels of the peer's log, after it set one when one is given.
+pub async fn log_level(client: &Client, run: &Run, output: &mut Output) -> Result<(), Failure> {
+    let words: Vec<&str> = run.arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        [] => output.show(&client.log_levels().await?),
+        [level] => output.show(&client.set_log_level("all", level).await?),
+        [component, level, ..] => output.show(&client.set_log_level(component, level).await?),
+    }
+}

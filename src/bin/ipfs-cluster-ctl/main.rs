@@ -108,6 +108,7 @@ async fn dispatch(run: &Run, globals: &Globals, output: &mut Output) -> Result<(
         ["health", "ready"] => health::probe(client, Probe::Ready, output).await,
         ["health", "synced"] => health::probe(client, Probe::Synced, output).await,
         ["health", "pins"] => output.show(&client.pin_counts().await?),
+        ["log", "level"] => health::log_level(client, run, output).await,
         ["snapshot", "save"] => snapshot::save(client, run).await,
         other => Err(Failure::Unavailable(other.join(" "))),
     }

@@ -23,8 +23,9 @@ mod sign;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use common::{Levels, Parsed, Run};
+use common::{Parsed, Run};
 use exit::{Failure, MANNERS};
+use ipfs_cluster::observe::Levels;
 use place::Place;
 
 fn main() -> ExitCode {
@@ -100,8 +101,9 @@ fn dispatch(base: &std::path::Path, name: &str, gateway: &str, run: &Run) -> Res
         if let Some(source) = run.values.given("init") {
             init::run_unless_there(&place, &init::Source::of(source, gateway, &run.values)?)?;
         }
-        common::start_logging(&Levels::parse("info,restapilog:error").map_err(Failure::Other)?);
-        return run::run(&Place::find(base, name)?);
+        let levels = Levels::parse("info,restapilog:error").map_err(Failure::Other)?;
+        let log = common::start_logging(levels).map_err(Failure::Other)?;
+        return run::run(&Place::find(base, name)?, log);
     }
     let place = Place::find(base, name)?;
     if run.path == ["list"] { list::run(&place) } else { info::run(&place) }

@@ -11,7 +11,7 @@ use ipfs_cluster::task::{self, Fatal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{Control, ReadTrust, Reload, run_peer, watch_signals};
+use crate::common::{Control, Log, ReadTrust, Reload, run_peer, watch_signals};
 use crate::exit::Failure;
 use crate::ipfs;
 use crate::place::Place;
@@ -30,7 +30,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Runs a follower until a signal or a failure ends it.
-pub fn run(place: &Place) -> Result<(), Failure> {
+pub fn run(place: &Place, log: Log) -> Result<(), Failure> {
     println!("Starting the IPFS Cluster follower peer for \"{}\".", place.name);
     println!("CTRL-C to stop it.");
     println!("Checking if IPFS is online (will wait for 2 minutes)...");
@@ -44,7 +44,7 @@ pub fn run(place: &Place) -> Result<(), Failure> {
         };
         profile.notes.infos.iter().for_each(|info| tracing::info!("{info}"));
         profile.notes.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let control = Control { stop, reload: Reload { hangup, read: trust_of(&place.folder) } };
+        let control = Control { stop, reload: Reload { hangup, read: trust_of(&place.folder), log } };
         let ended = run_peer(profile.config, profile.identity, Vec::new(), control).await;
         ended.map_err(|e| Failure::Other(e.to_string()))
     })

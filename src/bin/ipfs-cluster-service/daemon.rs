@@ -9,11 +9,11 @@ use libp2p::multiaddr::Protocol;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::common::{Control, ReadTrust, Reload, Values, run_peer, watch_signals};
+use crate::common::{Control, Log, ReadTrust, Reload, Values, run_peer, watch_signals};
 use crate::exit::Failure;
 
 /// Runs the peer of a folder until a signal or a failure ends it.
-pub fn run(folder: &Path, values: &Values) -> Result<(), Failure> {
+pub fn run(folder: &Path, values: &Values, log: Log) -> Result<(), Failure> {
     tracing::info!("Initializing. For verbose output run with \"-l debug\". Please wait...");
     let bootstrap = bootstrap(values.text("bootstrap"))?;
     if values.is_on("init") {
@@ -26,7 +26,7 @@ pub fn run(folder: &Path, values: &Values) -> Result<(), Failure> {
         tell(&notes);
         apply(&mut config, values, &bootstrap);
         let read = trust_of(folder, values, &bootstrap);
-        run_until_signal(config, identity, bootstrap, read).await
+        run_until_signal(config, identity, bootstrap, (read, log)).await
     })
 }
 
@@ -115,11 +115,11 @@ async fn run_until_signal(
     config: Config,
     identity: Identity,
     bootstrap: Vec<Multiaddr>,
-    read: ReadTrust,
+    (read, log): (ReadTrust, Log),
 ) -> Result<(), Failure> {
     let (stop, hangup) = (CancellationToken::new(), Arc::new(Notify::new()));
     let signals = watch_signals(stop.clone(), hangup.clone());
     let _signals = signals.map_err(|e| Failure::new("watching for signals", e))?;
-    let control = Control { stop, reload: Reload { hangup, read } };
+    let control = Control { stop, reload: Reload { hangup, read, log } };
     run_peer(config, identity, bootstrap, control).await.map_err(|e| Failure::new(e.doing, e.cause))
 }

@@ -19,8 +19,9 @@ mod state;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use common::{Levels, Run};
+use common::Run;
 use exit::Failure;
+use ipfs_cluster::observe::Levels;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -47,12 +48,13 @@ fn main() -> ExitCode {
 fn dispatch(run: &Run) -> Result<bool, Failure> {
     let levels =
         if run.globals.is_on("debug") { Ok(Levels::debug()) } else { Levels::parse(run.globals.text("loglevel")) };
-    common::start_logging(&levels.map_err(|e| Failure::new("reading log levels", e))?);
+    let log = common::start_logging(levels.map_err(|e| Failure::new("reading log levels", e))?);
+    let log = log.map_err(|e| Failure::new("starting the log", e))?;
     let folder = PathBuf::from(run.globals.text("config"));
     let path: Vec<&str> = run.path.iter().map(String::as_str).collect();
     match path.as_slice() {
         ["init"] => init::run(&folder, run),
-        ["daemon"] => daemon::run(&folder, &run.values),
+        ["daemon"] => daemon::run(&folder, &run.values, log),
         ["id"] => id::run(&folder),
         ["completions"] => completions(run),
         ["doctor"] => return doctor::run(&folder, &run.values),

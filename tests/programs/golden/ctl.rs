@@ -14,7 +14,9 @@ use crate::recording::Recording;
 const CTL: &str = "ipfs-cluster-ctl";
 
 /// Commands and flags that Go's program does not have.
-const OURS: [&str; 11] = [
+const OURS: [&str; 13] = [
+    "log",
+    "level",
     "snapshot",
     "replication",
     "doctor",

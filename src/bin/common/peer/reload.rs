@@ -1,4 +1,4 @@
-//! SIGHUP: whom the peer trusts is read anew, while it runs; everything else is read at the next start.
+//! SIGHUP: whom the peer trusts is read anew, while it runs, and the file of the log is opened anew; everything else is read at the next start.
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -7,6 +7,8 @@ use ipfs_cluster::cluster::Cluster;
 use ipfs_cluster::model::{PeerId, Trust};
 use ipfs_cluster::task::{Fatal, Task};
 use tokio::sync::Notify;
+
+use super::super::logging::Log;
 
 /// Reads the trust list where the program read it at its start.
 pub type ReadTrust = Box<dyn Fn() -> BoxFuture<'static, Result<Trust, Fatal>> + Send + Sync>;
@@ -17,6 +19,8 @@ pub struct Reload {
     pub hangup: Arc<Notify>,
     /// How.
     pub read: ReadTrust,
+    /// The log whose file somebody may have moved away.
+    pub log: Log,
 }
 
 /// Renews the trust list of `cluster` at each SIGHUP.
@@ -25,6 +29,9 @@ pub fn spawn(cluster: Cluster, reload: Reload) -> Task {
         let renew = async {
             loop {
                 reload.hangup.notified().await;
+                if let Err(error) = reload.log.reopen() {
+                    tracing::error!("SIGHUP: the log goes on in the old file: {error}");
+                }
                 renew(&cluster, &reload.read).await;
             }
         };

@@ -49,7 +49,9 @@ fn every_command_has_gos_flags() {
 }
 
 /// The commands that Go's program does not have.
-const OUR_OWN: [&str; 10] = [
+const OUR_OWN: [&str; 12] = [
+    "ipfs-cluster-ctl log\n",
+    "ipfs-cluster-ctl log level\n",
     "ipfs-cluster-ctl events\n",
     "ipfs-cluster-ctl doctor\n",
     "ipfs-cluster-ctl completions\n",

@@ -1,4 +1,5 @@
 //! Documents as text.
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ipfs_cluster::model::UnixMillis;
@@ -93,6 +94,14 @@ impl Text for GlobalRepoGc {
             }
         }
         text
+    }
+}
+
+/// The levels of a log.
+impl Text for BTreeMap<String, String> {
+    fn text(&self) -> String {
+        let line = |(component, level): (&String, &String)| format!("{component:<12} {level}\n");
+        self.iter().map(line).collect()
     }
 }
 
