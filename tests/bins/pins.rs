@@ -1,5 +1,5 @@
 //! Pins reach the Kubos that they are for, and leave them.
-use crate::harness::{Peer, Test};
+use crate::harness::{Peer, Test, random_cid, request};
 
 #[test]
 fn a_pin_of_everybody_is_held_by_all_until_it_is_unpinned() {
@@ -74,4 +74,22 @@ fn a_direct_pin_with_options_is_kept_as_asked() {
     assert_eq!(pins[0]["metadata"]["owner"], "tests");
     assert_ne!(pins[0]["expire_at"], "0001-01-01T00:00:00Z");
     peer.until("it is pinned", |peer| peer.count(&cid, "pinned") == 1);
+}
+
+#[test]
+fn an_answer_waits_until_all_hold_the_pin_or_its_time_is_over() {
+    let test = Test::new();
+    let peers: [Peer; 2] = test.peers();
+    let cid = peers[1].kubo().add(b"waited for");
+    let (code, body) = request(peers[0].rest_port(), "POST", &format!("/pins/{cid}?wait=pinned&timeout=25s")).unwrap();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let statuses: Vec<_> = body["peer_map"].as_object().unwrap().values().map(|peer| peer["status"].clone()).collect();
+    assert_eq!((code, statuses), (200, vec!["pinned".into(); 2]), "{body}");
+    assert!(peers.iter().all(|peer| peer.kubo().holds(&cid)));
+
+    let nobody_has = random_cid();
+    let path = format!("/pins/ipfs/{nobody_has}?wait=pinned&timeout=2s");
+    let (code, body) = request(peers[1].rest_port(), "POST", &path).unwrap();
+    assert!(code == 202 && body.contains(&nobody_has) && !body.contains("\"pinned\""), "{code} {body}");
+    peers[0].until("the pin is there all the same", |peer| peer.pinset().contains(&nobody_has));
 }

@@ -30,6 +30,7 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn gc(&self, local: bool) -> Answer<Vec<RepoGc>>;
     fn pin(&self, cid: Cid, options: PinOptions) -> Answer<Pin>;
     fn pin_path(&self, path: String, options: PinOptions) -> Answer<Pin>;
+    fn pinned(&self, pin: Pin, until: BoxFuture<'static, ()>) -> Answer<(GlobalPinInfo, bool)>;
     fn unpin(&self, cid: Cid) -> Answer<Pin>;
     fn unpin_path(&self, path: String) -> Answer<Pin>;
     fn allocation(&self, cid: Cid) -> Answer<Pin>;
@@ -88,6 +89,11 @@ impl Backend for Cluster {
     fn pin_path(&self, path: String, options: PinOptions) -> Answer<Pin> {
         let cluster = self.clone();
         Box::pin(async move { cluster.pin_path(path, options).await })
+    }
+
+    fn pinned(&self, pin: Pin, until: BoxFuture<'static, ()>) -> Answer<(GlobalPinInfo, bool)> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.pinned(pin, until).await })
     }
 
     fn unpin(&self, cid: Cid) -> Answer<Pin> {

@@ -149,3 +149,17 @@ async fn peers_are_named_in_a_body() {
     let known = "{\"peer_id\":\"12D3KooWEFRPzXkLZZkHGSzcNPdvX3gbeZPYKCnjBiB5pPmBRgH8\",\"more\":1}";
     assert_eq!(server.send(&post(known)).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_client_that_goes_waits_for_no_pin_any_more() {
+    let server = Server::start(Timeouts::default()).await;
+    let mut socket = TcpStream::connect(&server.address).await.unwrap();
+    let request =
+        "POST /pins/QmU6PrA9xo7xueMPQ5nAgMdp6KhuyDqtBex18WpaVqnscM?wait=pinned&timeout=1h HTTP/1.1\r\nHost: x\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let left = Arc::clone(&server.small.left);
+    let nobody = tokio::time::timeout(Duration::from_millis(50), left.notified()).await;
+    assert!(nobody.is_err() && server.calls().contains(&"wait".into()));
+    drop(socket);
+    left.notified().await;
+}

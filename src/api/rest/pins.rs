@@ -12,6 +12,7 @@ use super::super::stream::ndjson;
 use super::backend::{Api, Backend};
 use super::extract::{Params, PathTarget, Target, cid};
 use super::own::paging::Part;
+use super::own::wait::Wait;
 use crate::cluster::Error;
 use crate::model::{self, Cid, StatusFilter};
 use crate::wire::rest::{GlobalPinInfo, Pin};
@@ -22,17 +23,21 @@ const LOOKUPS_MAX: usize = 32;
 /// Why there is no page of what leaves the pinset.
 const LEAVING: &str = "what is being unpinned has no pages: ask without limit, cursor and other filters";
 
-pub(super) async fn pin(State(Api(cluster)): State<Api>, target: Target) -> Result<Response, ApiError> {
+pub(super) async fn pin(State(Api(cluster)): State<Api>, target: Target, wait: Wait) -> Result<Response, ApiError> {
     let pin = cluster.pin(target.cid, target.options).await?;
-    Ok(json(StatusCode::OK, &Pin::submitted(&pin)))
+    wait.answer(&cluster, pin).await
 }
 
-pub(super) async fn pin_path(State(Api(cluster)): State<Api>, target: PathTarget) -> Result<Response, ApiError> {
+pub(super) async fn pin_path(
+    State(Api(cluster)): State<Api>,
+    target: PathTarget,
+    wait: Wait,
+) -> Result<Response, ApiError> {
     let pin = match target.path.cid() {
         Some(cid) => cluster.pin(cid, target.options).await?,
         None => cluster.pin_path(target.path.to_string(), target.options).await?,
     };
-    Ok(json(StatusCode::OK, &Pin::submitted(&pin)))
+    wait.answer(&cluster, pin).await
 }
 
 pub(super) async fn unpin(State(Api(cluster)): State<Api>, target: Target) -> Result<Response, ApiError> {

@@ -14,7 +14,7 @@ use super::super::error::{ApiError, json, no_content};
 use super::super::measure::{measure, note_route};
 use super::super::router::{Pipeline, header_map, no_head, pass, wrong_method};
 use super::backend::{Api, Backend};
-use super::own::{bulk, events, log, probes};
+use super::own::{bulk, events, log, probes, wait};
 use super::{allocations, monitor, peers, pins, replication};
 use crate::cluster::Cluster;
 use crate::model::Probe;
@@ -91,6 +91,7 @@ fn routes(backend: Arc<dyn Backend>, levels: LogLevels) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .route_layer(from_fn(note_route))
         .layer(Extension(levels))
+        .layer(Extension(wait::Room::default()))
         .with_state(Api(backend))
 }
 

@@ -11,6 +11,7 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use http_body_util::BodyExt;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tower::ServiceExt;
 
 use super::backend::Backend;
@@ -30,6 +31,16 @@ const PEER: &str = "12D3KooWEFRPzXkLZZkHGSzcNPdvX3gbeZPYKCnjBiB5pPmBRgH8";
 #[derive(Default)]
 pub(super) struct Small {
     pub(super) calls: Mutex<Vec<String>>,
+    /// Rung when somebody stops waiting for a pin.
+    pub(super) left: Arc<Notify>,
+}
+
+struct Leaving(Arc<Notify>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Small {
@@ -113,6 +124,23 @@ impl Backend for Small {
     fn pin_path(&self, path: String, options: PinOptions) -> BoxFuture<'static, Result<Pin, Error>> {
         self.note(format!("pin {path} {:?}", options.mode));
         now(Ok(pin_of(A.parse().unwrap())))
+    }
+
+    fn pinned(
+        &self,
+        pin: Pin,
+        until: BoxFuture<'static, ()>,
+    ) -> BoxFuture<'static, Result<(GlobalPinInfo, bool), Error>> {
+        self.note("wait".into());
+        let (leaving, is_held) = (Leaving(self.left.clone()), pin.cid.to_string() == A);
+        async move {
+            let _leaving = leaving;
+            if !is_held {
+                until.await;
+            }
+            Ok((info_of(pin.cid, false), is_held))
+        }
+        .boxed()
     }
 
     fn unpin(&self, cid: Cid) -> BoxFuture<'static, Result<Pin, Error>> {

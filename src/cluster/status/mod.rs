@@ -2,8 +2,8 @@
 mod holders;
 mod local;
 mod merge;
-
 mod standing;
+mod wait;
 
 pub use holders::Holders;
 pub use local::{Local, blocking};

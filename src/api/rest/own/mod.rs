@@ -4,3 +4,4 @@ pub(super) mod events;
 pub(super) mod log;
 pub(super) mod paging;
 pub(super) mod probes;
+pub(super) mod wait;
