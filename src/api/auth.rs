@@ -16,8 +16,8 @@ const BEARER: &str = "Bearer realm=\"Restricted IPFS Cluster API\"";
 const BASIC: &str = "Basic realm=\"Restricted IPFS Cluster API\"";
 const BAD_TOKEN: &str = "Bearer realm=\"Restricted IPFS Cluster API\", error=\"invalid_token\"";
 
-/// Paths that whoever probes a peer may ask without a password.
-const PROBES: [&str; 4] = ["/health", "/livez", "/readyz", "/syncedz"];
+/// Paths that may be asked without a password: probes, and what the API is like, which is the same of every peer.
+const OPEN: [&str; 5] = ["/health", "/livez", "/readyz", "/syncedz", "/openapi.json"];
 
 /// The users and passwords that an API admits; shows none of them.
 #[derive(Clone, Default)]
@@ -49,8 +49,8 @@ impl Credentials {
     /// # Errors
     /// What is answered to one who is not admitted.
     pub(super) fn admit(&self, request: &Parts) -> Result<Option<Admitted>, Refusal> {
-        let is_open = request.method == Method::OPTIONS
-            || (request.method == Method::GET && PROBES.contains(&request.uri.path()));
+        let is_open =
+            request.method == Method::OPTIONS || (request.method == Method::GET && OPEN.contains(&request.uri.path()));
         if is_open {
             return Ok(None);
         }
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn only_the_probe_and_options_are_open() {
-        for probe in PROBES {
-            assert_eq!(ask(&Method::GET, probe, None), None);
+        for path in OPEN {
+            assert_eq!(ask(&Method::GET, path, None), None);
         }
         assert_eq!(ask(&Method::OPTIONS, "/id", None), None);
         assert!(ask(&Method::GET, "/health/", None).is_some());

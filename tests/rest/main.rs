@@ -13,4 +13,5 @@ mod names;
 mod protected;
 mod recorded;
 mod recording;
+mod schema;
 mod stage;

@@ -7,6 +7,7 @@ use crate::exchange::{Answer, ask};
 use crate::harness::{Peer, Test};
 use crate::names::{Names, documents};
 use crate::recording::Recording;
+use crate::schema::Document;
 
 /// Uploads whose content the later recordings are about; `/add` itself is not replayed.
 const UPLOADS: [(&str, &str); 23] = [
@@ -41,6 +42,7 @@ pub struct Stage {
     there: Names,
     here: Names,
     exceptions: Vec<Exception>,
+    document: Document,
     faults: Vec<String>,
 }
 
@@ -64,7 +66,7 @@ impl Stage {
         for peer in &peers {
             peer.json(["id"]).iter().for_each(|id| here.learn(id));
         }
-        Self { peers, there, here, exceptions: exceptions(), faults: Vec::new() }
+        Self { peers, there, here, exceptions: exceptions(), document: Document::new(), faults: Vec::new() }
     }
 
     pub fn peer(&self, number: usize) -> &Peer {
@@ -139,6 +141,9 @@ impl Stage {
         let translate = |text: &str| self.there.translate(text, &self.here);
         let found = ask(self.peers[number].rest_port(), &recording, translate);
         learn(&mut self.here, &found);
+        let said = self.document.judge(&recording.method, &recording.target, &found);
+        self.faults
+            .extend(said.into_iter().flatten().map(|fault| format!("{name}: not as the document says: {fault}")));
         self.judge(name, &recording.answer, &found);
     }
 

@@ -10,6 +10,7 @@ mod pins;
 mod replication;
 mod routes;
 
+pub use own::openapi::openapi;
 pub use routes::{RestOptions, router};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Extension, Router};
 
 use super::super::auth::{Admitted, Credentials};
@@ -14,7 +14,7 @@ use super::super::error::{ApiError, json, no_content};
 use super::super::measure::{measure, note_route};
 use super::super::router::{Pipeline, header_map, no_head, pass, wrong_method};
 use super::backend::{Api, Backend};
-use super::own::{bulk, events, log, probes, wait};
+use super::own::{bulk, events, log, openapi, probes, wait};
 use super::{allocations, monitor, peers, pins, replication};
 use crate::cluster::Cluster;
 use crate::model::Probe;
@@ -53,8 +53,38 @@ pub(super) fn over(backend: Arc<dyn Backend>, options: &RestOptions) -> Router {
 }
 
 fn routes(backend: Arc<dyn Backend>, levels: LogLevels) -> Router {
+    (table().router)
+        .fallback(|| async { ApiError::no_route() })
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(from_fn(note_route))
+        .layer(Extension(levels))
+        .layer(Extension(wait::Room::default()))
+        .with_state(Api(backend))
+}
+
+/// The paths of all routes.
+#[cfg(test)]
+pub(super) fn paths() -> Vec<&'static str> {
+    table().paths
+}
+
+/// The routes, and their paths, which a router does not tell any more.
+#[derive(Default)]
+struct Table {
+    router: Router<Api>,
+    paths: Vec<&'static str>,
+}
+
+impl Table {
+    fn route(mut self, path: &'static str, methods: MethodRouter<Api>) -> Self {
+        self.paths.push(path);
+        Self { router: self.router.route(path, methods), ..self }
+    }
+}
+
+fn table() -> Table {
     let by_path = || post(pins::pin_path).delete(pins::unpin_path);
-    Router::new()
+    Table::default()
         .route("/id", no_head(get(peers::id)))
         .route("/version", no_head(get(peers::version)))
         .route("/peers", no_head(get(peers::list).post(peers::add)))
@@ -87,12 +117,7 @@ fn routes(backend: Arc<dyn Backend>, levels: LogLevels) -> Router {
         .route("/health/alerts", no_head(get(monitor::alerts)))
         .route("/health/replication", no_head(get(replication::health)))
         .route("/snapshot", no_head(get(replication::snapshot)))
-        .fallback(|| async { ApiError::no_route() })
-        .method_not_allowed_fallback(wrong_method)
-        .route_layer(from_fn(note_route))
-        .layer(Extension(levels))
-        .layer(Extension(wait::Room::default()))
-        .with_state(Api(backend))
+        .route("/openapi.json", no_head(get(openapi::show)))
 }
 
 /// A token for who is logged in; without users there is nobody to log in.

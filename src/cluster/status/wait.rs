@@ -94,7 +94,7 @@ impl Watched {
             }
             tokio::time::sleep(OWN_PAUSE).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,12 +1,13 @@
 //! Go's `ConnectGraph` and `GlobalRepoGC`.
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model;
 
 /// The answer of `/health/graph`: all keys and values are peer IDs but the labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ConnectGraph {
     /// Who was asked.
@@ -27,7 +28,7 @@ pub struct ConnectGraph {
 pub type Bandwidth = BTreeMap<String, Traffic>;
 
 /// Bytes and bytes a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Traffic {
     /// Received.
@@ -53,7 +54,7 @@ fn as_go_writes<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::
 }
 
 /// The answer of `POST /ipfs/gc`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GlobalRepoGc {
     /// Each peer's part.
@@ -61,7 +62,7 @@ pub struct GlobalRepoGc {
 }
 
 /// What one peer's daemon collected.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RepoGc {
     /// The peer.
@@ -76,7 +77,7 @@ pub struct RepoGc {
 }
 
 /// One block.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GcKey {
     /// Its CID; `null` beside an error.
@@ -87,7 +88,7 @@ pub struct GcKey {
 }
 
 /// The answer of `/pins/counts`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PinCounts {
     /// Pins in the pinset, on whatever peers.

@@ -1,10 +1,11 @@
 //! Who a peer is, versions and errors.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model;
 
 /// `GET /version`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Version {
     /// The version with its build metadata.
@@ -12,7 +13,7 @@ pub struct Version {
 }
 
 /// The body of an answer that is not 2xx.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Error {
     /// The HTTP status; 0 when no answer came.
@@ -22,7 +23,7 @@ pub struct Error {
 }
 
 /// The answer of `POST /token`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Token {
     /// Lets its user in.
@@ -30,7 +31,7 @@ pub struct Token {
 }
 
 /// The body of `POST /peers`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AddPeer {
     /// Who joins.
@@ -38,7 +39,7 @@ pub struct AddPeer {
 }
 
 /// Go's `ID`: what a peer says of itself; addresses and peers stay text because other peers' may be of kinds unknown here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PeerInfo {
     /// The peer.
@@ -64,7 +65,7 @@ pub struct PeerInfo {
 }
 
 /// Go's `IPFSID`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct IpfsId {
     /// The daemon's peer ID, left out while unknown.

@@ -1,11 +1,12 @@
 //! Metrics, alerts, and the health of the replication.
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
 use crate::model;
 
 /// Go's `Metric`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Metric {
     /// Its name.
@@ -27,7 +28,7 @@ pub struct Metric {
 }
 
 /// Go's `Alert`: a metric that expired, and when that was seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Alert {
     /// The last value.
@@ -38,7 +39,7 @@ pub struct Alert {
 }
 
 /// How the replication of the peer that is asked stands: an answer of our own, which Go's programs do not have.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReplicationHealth {
     /// Pins in the pinset.
@@ -70,7 +71,7 @@ pub struct ReplicationHealth {
 }
 
 /// Something that an operator should hear of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Notice {
     /// When.

@@ -1,13 +1,14 @@
 //! Go's `Pin`.
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
 use crate::model;
 
 /// One element of the pinset; `null` and empty lists are told apart as Go does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Pin {
     /// Least holders; -1 is everywhere.
@@ -96,7 +97,7 @@ impl Pin {
 }
 
 /// What became of one line of `POST /pins`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PinOutcome {
     /// Its number, the first is 1; blank lines count and are not answered.

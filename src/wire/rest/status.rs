@@ -1,13 +1,14 @@
 //! Go's `GlobalPinInfo`.
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
 use crate::model::{self, TrackerStatus};
 
 /// The status of one pin on all peers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GlobalPinInfo {
     /// The pin.
@@ -27,7 +28,7 @@ pub struct GlobalPinInfo {
 }
 
 /// What differs from peer to peer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PinInfoShort {
     /// The peer's label.
@@ -94,7 +95,7 @@ impl From<&model::PinInfoShort> for PinInfoShort {
 }
 
 /// One event of `/events`: all that its lines say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Event {
     /// What listening goes on after.

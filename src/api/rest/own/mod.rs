@@ -2,6 +2,7 @@
 pub(super) mod bulk;
 pub(super) mod events;
 pub(super) mod log;
+pub(super) mod openapi;
 pub(super) mod paging;
 pub(super) mod probes;
 pub(super) mod wait;
