@@ -8,13 +8,12 @@ use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use tokio::sync::{mpsc, watch};
 
-use super::chores::Periods;
+use super::chores::{Periods, repair};
 use super::flow::Defaults;
 use super::handle::{Cluster, Inner};
 use super::net::{Counts, METRICS_TOPIC};
 use super::peers::{Disk, InformersArgs, IpfsId, Members};
 use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
-use super::repair;
 use super::status::{Holders, Local};
 use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};

@@ -1,4 +1,6 @@
 //! What a peer does now and then: get to know new neighbours, connect IPFS daemons, unpin what expired, tell its counters.
+pub mod repair;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

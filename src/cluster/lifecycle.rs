@@ -6,11 +6,12 @@ use libp2p::StreamProtocol;
 use libp2p::identity::Keypair;
 use tokio::sync::{mpsc, watch};
 
+use super::chores::repair;
 use super::handle::{Cluster, Inner};
 use super::net::{Answers, Checks, ChecksArgs, Epochs, Inlet, Outlet, Pace, SyncsArgs, spawn_syncs};
 use super::peers::spawn_informers;
 use super::pinset::{Outbound, Writer};
-use super::{build, chores, repair};
+use super::{build, chores};
 use crate::config::Config;
 use crate::model::Multiaddr;
 use crate::observe::Meters;

@@ -9,7 +9,6 @@ mod net;
 pub mod offline;
 mod peers;
 pub mod pinset;
-mod repair;
 mod replication;
 mod status;
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Every method of every path that the router has.
+use std::collections::BTreeMap;
+
 use schemars::SchemaGenerator;
 use serde_json::Value;
 
 use super::operation::{Operation, Shape, delete, get, lines, one, post};
-use super::parameters::{LAST_EVENT, LOCAL, OPTIONS, PART, STATUSES, TYPES, WAIT};
+use super::parameters::{LAST_EVENT, LEVEL, LOCAL, OPTIONS, PART, STATUSES, TYPES, WAIT};
 use crate::wire::rest::{
     AddPeer, Alert, Bandwidth, ConnectGraph, Error, Event, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin,
     PinCounts, PinOutcome, ReplicationHealth, Token, Version,
@@ -129,6 +131,10 @@ fn own() -> Vec<Operation> {
             .with(&[LAST_EVENT])
             .answers(200, "Server-sent events; each has its document in its data.", Shape::Events(event)),
         get("/snapshot", "snapshot", "A copy of the pinset to take away.").answers(200, "A file.", Shape::Bytes),
+        get("/log/levels", "logLevels", "What each component logs.").gives::<BTreeMap<String, String>>(),
+        post("/log/levels", "setLogLevel", "Sets what a component logs until the peer ends.")
+            .with(&LEVEL)
+            .gives::<BTreeMap<String, String>>(),
         get("/openapi.json", "openapi", "This document.").gives::<Value>().open(),
     ]
 }

@@ -9,9 +9,9 @@ use futures::{StreamExt, stream};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::error::Error;
-use super::handle::Cluster;
-use super::status::blocking;
+use crate::cluster::error::Error;
+use crate::cluster::handle::Cluster;
+use crate::cluster::status::blocking;
 use crate::model::{Pin, UnixMillis};
 use crate::monitor::{Brake, Census, Rounds};
 use crate::task::{self, Fatal, Task};
