@@ -1,7 +1,7 @@
 //! A pin and candidates in, peers out, best first.
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::balance::{Score, order};
 use crate::model::{Cid, PeerId, Replication};
 
 /// What is to be allocated.
@@ -23,20 +23,26 @@ pub struct Request<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     peer: PeerId,
-    weight: Result<i64, Unfit>,
+    scores: Result<Vec<Score>, Unfit>,
 }
 
 impl Candidate {
     /// A peer that can hold pins; greater weights are preferred.
     #[must_use]
-    pub const fn new(peer: PeerId, weight: i64) -> Self {
-        Self { peer, weight: Ok(weight) }
+    pub fn new(peer: PeerId, weight: i64) -> Self {
+        Self::of(peer, vec![Score { value: String::new(), weight, partitionable: false }])
+    }
+
+    /// A peer that can hold pins, with what it says of each level of `allocate_by`.
+    #[must_use]
+    pub const fn of(peer: PeerId, scores: Vec<Score>) -> Self {
+        Self { peer, scores: Ok(scores) }
     }
 
     /// A peer that cannot.
     #[must_use]
     pub const fn unfit(peer: PeerId, why: Unfit) -> Self {
-        Self { peer, weight: Err(why) }
+        Self { peer, scores: Err(why) }
     }
 
     /// Whom this is about.
@@ -48,16 +54,16 @@ impl Candidate {
     /// This candidate, fit whatever it lacks, and the last choice then: for a peer that has the pin already.
     #[must_use]
     pub fn kept(self) -> Self {
-        match self.weight {
+        match self.scores {
             Ok(_) => self,
-            Err(_) => Self::new(self.peer, i64::MIN),
+            Err(_) => Self::of(self.peer, Vec::new()),
         }
     }
 
     /// This candidate when `fit`, else the same peer with the reason `why`.
     #[must_use]
     pub fn only_if(self, fit: bool, why: Unfit) -> Self {
-        match (fit, &self.weight) {
+        match (fit, &self.scores) {
             (false, Ok(_)) => Self::unfit(self.peer, why),
             (true, _) | (false, Err(_)) => self,
         }
@@ -103,8 +109,8 @@ pub enum AllocateError {
 
 /// Returns the peers that are to hold a pin; none when everybody is.
 ///
-/// Live peers that hold it already come first, then the user's, then the others, each by weight and, where that is
-/// equal, by a hash of CID and peer. While enough of them live, the stored list is returned as it is, dead peers
+/// Live peers that hold it already come first, then the user's, then the others, each in the order of Go's balanced
+/// allocator: by weight, spread over the values of tags; where that is equal, by a hash of CID and peer. While enough of them live, the stored list is returned as it is, dead peers
 /// included: a pin does not move because a peer restarts.
 ///
 /// # Errors
@@ -151,33 +157,25 @@ struct Classes {
 }
 
 fn classify(request: &Request<'_>) -> Classes {
-    let fit: BTreeMap<PeerId, i64> =
-        request.candidates.iter().filter_map(|c| c.weight.as_ref().ok().map(|weight| (c.peer, *weight))).collect();
-    let mut ordered: Vec<(PeerId, i64)> = fit.into_iter().collect();
-    ordered.sort_by_cached_key(|(peer, weight)| Reverse((*weight, tie_break(request.cid, peer))));
+    let fit: BTreeMap<PeerId, &[Score]> =
+        request.candidates.iter().filter_map(|c| c.scores.as_deref().ok().map(|scores| (c.peer, scores))).collect();
     let current: BTreeSet<&PeerId> = request.current.iter().collect();
     let priority: BTreeSet<&PeerId> = request.priority.iter().collect();
-    let mut classes = Classes { current: Vec::new(), priority: Vec::new(), others: Vec::new() };
-    for (peer, _) in ordered {
+    let mut classes = [const { Vec::new() }; 3];
+    for (peer, scores) in fit {
         let class = match (current.contains(&peer), priority.contains(&peer)) {
-            (true, _) => &mut classes.current,
-            (false, true) => &mut classes.priority,
-            (false, false) => &mut classes.others,
+            (true, _) => 0,
+            (false, true) => 1,
+            (false, false) => 2,
         };
-        class.push(peer);
+        classes[class].push((peer, scores));
     }
-    classes
-}
-
-/// A number that every peer computes alike and that ranks peers differently for each CID.
-fn tie_break(cid: &Cid, peer: &PeerId) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&cid.to_bytes()).update(&peer.to_bytes());
-    hasher.finalize().into()
+    let [current, priority, others] = classes.map(|class| order(request.cid, &class));
+    Classes { current, priority, others }
 }
 
 fn unfit(request: &Request<'_>) -> Vec<(PeerId, Unfit)> {
-    let reason = |c: &Candidate| c.weight.as_ref().err().map(|why| (c.peer, why.clone()));
+    let reason = |c: &Candidate| c.scores.as_ref().err().map(|why| (c.peer, why.clone()));
     request.candidates.iter().filter_map(reason).collect()
 }
 

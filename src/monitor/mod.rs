@@ -1,5 +1,6 @@
 //! Who is alive and who holds what. Pure: time is an argument, effects are returned.
 mod allocate;
+mod balance;
 mod checker;
 mod distance;
 mod repair;
@@ -8,6 +9,7 @@ mod testing;
 mod window;
 
 pub use allocate::{AllocateError, Candidate, Request, Unfit, allocate};
+pub use balance::Score;
 pub use checker::Checker;
 pub use distance::Distance;
 pub use repair::{Brake, Census, Rounds, Standing};

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::allocate::{Candidate, Unfit};
+use super::balance::Score;
 use crate::model::{Metric, PeerId, UnixMillis};
 
 /// Metrics kept of each name of each peer: the newest counts, the others show how it moved.
@@ -90,7 +91,7 @@ impl Window {
 
     /// Returns every known peer as a candidate for allocations, by the bytes of the peer ID.
     ///
-    /// A peer needs all metrics of `names`; the last one is its weight.
+    /// A peer needs all metrics of `names`, which are the levels that it is scored by.
     #[must_use]
     pub fn candidates(&self, names: &[&str], now: UnixMillis) -> Vec<Candidate> {
         self.peers.iter().map(|(id, peer)| peer.candidate(*id, names, now)).collect()
@@ -144,10 +145,14 @@ impl Peer {
 
     fn candidate(&self, id: PeerId, names: &[&str], now: UnixMillis) -> Candidate {
         let live = |name: &&str| self.newest(name).filter(|metric| metric.is_live(now));
-        match names.iter().find(|name| live(name).is_none()) {
-            Some(missing) => Candidate::unfit(id, Unfit::NoMetric((*missing).to_owned())),
-            None => Candidate::new(id, names.last().and_then(live).map_or(0, |metric| metric.weight)),
-        }
+        let score = |metric: &Metric| Score {
+            value: metric.value.clone(),
+            weight: metric.weight,
+            partitionable: metric.partitionable,
+        };
+        let scores: Result<Vec<Score>, _> =
+            names.iter().map(|name| live(name).map(score).ok_or_else(|| Unfit::NoMetric((*name).to_owned()))).collect();
+        scores.map_or_else(|missing| Candidate::unfit(id, missing), |scores| Candidate::of(id, scores))
     }
 }
 
@@ -256,13 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn a_candidate_has_every_metric_and_the_last_is_its_weight() {
+    fn a_candidate_has_every_metric_as_its_scores() {
         let mut window = Window::default();
-        window.insert(metric("tag:group", peer(1), "eu", 30), at(0));
+        window.insert(Metric { partitionable: true, ..metric("tag:group", peer(1), "eu", 30) }, at(0));
         window.insert(Metric { weight: 7, ..metric("freespace", peer(1), "7", 30) }, at(0));
         window.insert(Metric { weight: 9, ..metric("freespace", peer(2), "9", 30) }, at(0));
         let found = window.candidates(&["tag:group", "freespace"], at(1));
-        assert!(found.contains(&Candidate::new(peer(1), 7)));
+        let score = |value: &str, weight, partitionable| Score { value: value.into(), weight, partitionable };
+        assert!(found.contains(&Candidate::of(peer(1), vec![score("eu", 0, true), score("7", 7, false)])));
         assert!(found.contains(&Candidate::unfit(peer(2), Unfit::NoMetric("tag:group".into()))));
     }
 }
