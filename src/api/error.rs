@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cluster::Error;
 use crate::crdt::WriteError;
-use crate::wire::rest;
+use crate::wire::{json, rest};
 
 /// An answer that is not 2xx: its status and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,8 +65,9 @@ impl IntoResponse for ApiError {
 
 /// An answer with one JSON document and a line end.
 pub(super) fn json<T: Serialize>(status: StatusCode, document: &T) -> Response {
-    match serde_json::to_vec(document) {
-        Ok(mut body) => {
+    let mut body = Vec::new();
+    match json::write(&mut body, document) {
+        Ok(()) => {
             body.push(b'\n');
             let content_type = HeaderValue::from_static("application/json");
             (status, [(header::CONTENT_TYPE, content_type)], body).into_response()

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::error::{ApiError, no_content};
 use crate::cluster::Error;
+use crate::wire::json;
 
 /// Bytes that are handed to the connection at once: enough to make system calls cheap, little enough to keep memory flat.
 const FLUSH_BYTES: usize = 32 * 1024;
@@ -62,7 +63,7 @@ struct Lines<S> {
 impl<S> Lines<S> {
     fn add<T: Serialize>(&mut self, document: &T) {
         let before = self.ready.len();
-        match serde_json::to_writer((&mut self.ready).writer(), document) {
+        match json::write((&mut self.ready).writer(), document) {
             Ok(()) => self.ready.put_u8(b'\n'),
             Err(error) => {
                 self.ready.truncate(before);

@@ -13,6 +13,8 @@ pub(super) struct Host {
     pub(super) target: Target,
     /// The beginning of all URLs.
     pub(super) base: String,
+    /// What errors show in its place.
+    pub(super) shown: String,
 }
 
 /// What is dialled.
@@ -28,7 +30,8 @@ impl Host {
     pub(super) fn parse(text: &str, https: bool) -> Result<Self, NewError> {
         let fault = |reason: &str| NewError::Address { address: text.into(), reason: reason.into() };
         if let Some(path) = text.strip_prefix("/unix/") {
-            return Ok(Self { target: Target::Unix(format!("/{path}").into()), base: "http://unix".into() });
+            let target = Target::Unix(format!("/{path}").into());
+            return Ok(Self { target, base: "http://restapi".into(), shown: "http+unix://restapi".into() });
         }
         if text.starts_with("http://") || text.starts_with("https://") {
             let url: Url = text.parse().map_err(|error: url::ParseError| fault(&error.to_string()))?;
@@ -51,7 +54,8 @@ impl Host {
 
     fn tcp(target: &str, https: bool) -> Self {
         let scheme = if https { "https" } else { "http" };
-        Self { target: Target::Tcp(target.into()), base: format!("{scheme}://{target}") }
+        let base = format!("{scheme}://{target}");
+        Self { target: Target::Tcp(target.into()), shown: base.clone(), base }
     }
 }
 

@@ -58,6 +58,7 @@ pub struct Client {
 #[derive(Clone)]
 struct Server {
     base: String,
+    shown: String,
     http: legacy::Client<HttpsConnector<Dialer>, Full<Bytes>>,
 }
 
@@ -107,7 +108,7 @@ impl Client {
         due: Option<Instant>,
     ) -> Result<Answer, Error> {
         let url = format!("{}{path}", server.base);
-        let context = format!("{} \"{url}\"", title(method));
+        let context = format!("{} \"{}{path}\"", title(method), server.shown);
         tracing::debug!("{method}: {url}");
         let mut request = Request::builder().method(method).uri(&url);
         if let Some(value) = &self.authorization {
@@ -139,7 +140,11 @@ fn server(host: &str, args: &ClientArgs) -> Result<Server, NewError> {
         (true, true) => Check::Nothing,
     };
     let connector = connector(host.target, check)?;
-    Ok(Server { base: host.base, http: legacy::Client::builder(TokioExecutor::new()).build(connector) })
+    Ok(Server {
+        base: host.base,
+        shown: host.shown,
+        http: legacy::Client::builder(TokioExecutor::new()).build(connector),
+    })
 }
 
 fn authorization((user, password): &(String, String)) -> Result<HeaderValue, NewError> {

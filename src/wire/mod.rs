@@ -2,6 +2,7 @@
 pub mod msgpack;
 
 pub mod gorpc;
+pub mod json;
 pub mod kubo;
 pub mod metric;
 pub mod pin;

@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use ipfs_cluster::client::{Client, ClientArgs, NewError};
+use ipfs_cluster::config::{Secret, SecretError};
 use tracing_subscriber::EnvFilter;
 
 use super::common::Values;
@@ -21,6 +22,7 @@ impl Globals {
         if flags.is_on("debug") {
             log_to_stderr();
         }
+        secret(flags.text("secret"))?;
         let json = match flags.text("encoding") {
             "text" => false,
             "json" => true,
@@ -39,6 +41,16 @@ fn args(flags: &Values) -> ClientArgs {
         no_check_certificate: flags.is_on("no-check-certificate"),
         basic_auth,
         timeout: timeout.map(Duration::from_secs),
+    }
+}
+
+/// A secret is for endpoints over libp2p, of which this version has none; what is not even hex is told all the same.
+fn secret(text: &str) -> Result<(), Failure> {
+    match Secret::from_hex(text) {
+        Ok(_) | Err(SecretError::Length(_)) => Ok(()),
+        Err(error @ (SecretError::Odd | SecretError::NotHex { .. })) => {
+            Err(Failure::argument("parsing secret", &error))
+        }
     }
 }
 

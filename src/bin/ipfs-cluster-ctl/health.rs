@@ -4,6 +4,7 @@ mod dot;
 use dot::dot;
 use ipfs_cluster::client::Client;
 use ipfs_cluster::model::Probe;
+use ipfs_cluster::wire::rest::io_words;
 
 use super::common::Run;
 use super::exit::Failure;
@@ -24,7 +25,8 @@ pub async fn alerts(client: &Client, output: &mut Output) -> Result<(), Failure>
 pub async fn graph(client: &Client, run: &Run, output: &mut Output) -> Result<(), Failure> {
     let drawing = dot(&client.graph().await?, run.values.is_on("all-ipfs-peers"));
     match run.values.given("file").filter(|file| !file.is_empty()) {
-        Some(file) => Ok(std::fs::write(file, drawing)?),
+        Some(file) => std::fs::write(file, drawing)
+            .map_err(|error| Failure::argument("creating output file", &format!("open {file}: {}", io_words(&error)))),
         None => output.write(&drawing),
     }
 }

@@ -5,9 +5,8 @@ use std::io::{self, BufWriter, Stdout, Write};
 
 use futures::StreamExt;
 use ipfs_cluster::client::{Documents, Error};
-use ipfs_cluster::wire::rest;
+use ipfs_cluster::wire::{json, rest};
 use serde::Serialize;
-use serde_json::ser::PrettyFormatter;
 
 use super::exit::Failure;
 pub use text::Text;
@@ -110,8 +109,7 @@ impl Output {
 /// JSON with four spaces a level, and a line end.
 pub fn pretty<T: Serialize>(document: &T) -> io::Result<String> {
     let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(b"    "));
-    document.serialize(&mut serializer)?;
+    json::write_pretty(&mut bytes, document)?;
     bytes.push(b'\n');
     String::from_utf8(bytes).map_err(io::Error::other)
 }

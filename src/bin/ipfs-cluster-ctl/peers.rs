@@ -1,7 +1,6 @@
 //! `version`, `peers`.
-use futures::TryStreamExt;
 use ipfs_cluster::client::Client;
-use ipfs_cluster::wire::rest::{PeerInfo, Version, parse_peer};
+use ipfs_cluster::wire::rest::{Version, parse_peer};
 
 use super::common::Run;
 use super::exit::Failure;
@@ -11,15 +10,8 @@ pub async fn version(client: &Client, output: &mut Output) -> Result<(), Failure
     output.show(&Version { version: client.version().await? })
 }
 
-/// Text is sorted by peer, JSON comes as the peers answer.
 pub async fn list(client: &Client, output: &mut Output) -> Result<(), Failure> {
-    let peers = client.peers().await?;
-    if output.is_json() {
-        return output.show_all(peers).await;
-    }
-    let mut peers: Vec<PeerInfo> = peers.try_collect().await?;
-    peers.sort_by(|a, b| a.id.cmp(&b.id));
-    output.show_list(&peers)
+    output.show_all(client.peers().await?).await
 }
 
 pub async fn remove(client: &Client, run: &Run) -> Result<(), Failure> {

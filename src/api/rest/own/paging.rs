@@ -17,6 +17,7 @@ use crate::api::error::{ApiError, no_content};
 use crate::api::stream::ndjson;
 use crate::cluster::Error;
 use crate::model::{self, Cid, UnixMillis};
+use crate::wire::json;
 use crate::wire::rest::{GlobalPinInfo, Pin, Query, Time};
 
 /// Most rows of a page.
@@ -131,7 +132,7 @@ where
             next = last;
             break;
         }
-        serde_json::to_writer(&mut body, &document).map_err(|error| ApiError::internal(error.to_string()))?;
+        json::write(&mut body, &document).map_err(|error| ApiError::internal(error.to_string()))?;
         body.push(b'\n');
         (last, count) = (Some(cid), count + 1);
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use ipfs_cluster::cluster::offline::{self, Pages};
 use ipfs_cluster::model::PeerId;
 use ipfs_cluster::task::Fatal;
-use ipfs_cluster::wire::rest;
+use ipfs_cluster::wire::{json, rest};
 
 use super::folder::{open_error, ready};
 use super::format::Format;
@@ -53,7 +53,7 @@ fn json(folder: &Path, out: &mut dyn Write, progress: &Progress) -> Result<u64, 
     let mut count = 0;
     while let Some(pins) = pages.page()? {
         for pin in &pins {
-            serde_json::to_writer(&mut *out, &rest::Pin::stored(pin))?;
+            json::write(&mut *out, &rest::Pin::stored(pin))?;
             out.write_all(b"\n")?;
         }
         count += pins.len() as u64;
