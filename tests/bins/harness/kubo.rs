@@ -66,6 +66,7 @@ impl Kubo {
         output.text().trim().to_owned()
     }
 
+    #[allow(dead_code, reason = "used by the tests of followers")]
     /// Publishes a file under the IPNS name of this daemon; returns the name.
     pub fn publish(&self, content: &[u8]) -> String {
         let path = format!("/ipfs/{}", self.add(content));
@@ -73,10 +74,21 @@ impl Kubo {
         output.text().trim().to_owned()
     }
 
+    #[allow(dead_code, reason = "used by the tests of followers")]
     /// Where its gateway is, as `IPFS_GATEWAY` names it.
     pub fn gateway(&self) -> String {
         let written = fs::read_to_string(self.repo.join("gateway")).expect("the daemon says where its gateway is");
         written.trim().trim_start_matches("http://").to_owned()
+    }
+
+    /// Adds a folder with one file without pinning it; returns its CID.
+    #[allow(dead_code, reason = "used by the tests of clients")]
+    pub fn add_folder(&self, file: &str, content: &[u8]) -> String {
+        let folder = self.repo.with_extension("folder");
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        fs::write(folder.join(file), content).expect("a file can be written");
+        let output = self.run(&["add", "-Q", "-r", "--pin=false", &folder.to_string_lossy()]).code(0);
+        output.text().trim().to_owned()
     }
 
     /// Returns whether it holds a recursive pin of `cid`.
