@@ -185,7 +185,7 @@ impl Client {
     /// [`Error`].
     pub async fn status_cids(&self, cids: &[Cid], local: bool) -> Result<Documents<GlobalPinInfo>, Error> {
         let cids = cids.iter().map(Cid::to_string).collect::<Vec<_>>().join(",");
-        self.stream(Method::GET, &format!("/pins?cids={}&filter=&local={local}", value(&cids))).await
+        self.stream(Method::GET, &format!("/pins?local={local}&filter=&cids={cids}")).await
     }
 
     /// The status of all pins, or of those whose status is in the comma list `filter`.
@@ -193,7 +193,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn status_all(&self, filter: &str, local: bool) -> Result<Documents<GlobalPinInfo>, Error> {
-        self.stream(Method::GET, &format!("/pins?cids=&filter={}&local={local}", value(filter))).await
+        self.stream(Method::GET, &format!("/pins?local={local}&filter={}&cids=", value(filter))).await
     }
 
     /// Tries a pin again that failed.

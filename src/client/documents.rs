@@ -1,4 +1,7 @@
 //! Answers that are streams of documents.
+use std::error::Error as _;
+use std::io::ErrorKind;
+
 use bytes::{Buf, BytesMut};
 use futures::Stream;
 use http_body_util::BodyExt;
@@ -6,7 +9,7 @@ use hyper::HeaderMap;
 use serde::de::DeserializeOwned;
 
 use super::error::Error;
-use super::request::{Answer, in_time, timed_out};
+use super::request::{Answer, cause, in_time, timed_out};
 
 /// Longest document in bytes: the status of one pin on 10,000 peers.
 const DOCUMENT_MAX: usize = 8 * 1024 * 1024;
@@ -79,11 +82,20 @@ impl Reading {
                 Ok(data) => self.buffer.extend_from_slice(&data),
                 Err(frame) => check(frame.trailers_ref())?,
             },
-            Some(Err(error)) => return Err(Error::local(format!("{}: {error}", answer.context))),
+            Some(Err(error)) => return Err(Error::local(broken(&error))),
             None => self.answer = None,
         }
         Ok(())
     }
+}
+
+/// Why a body ended before its end.
+fn broken(error: &hyper::Error) -> String {
+    let read = error.source().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    if error.is_incomplete_message() || read.is_some_and(|read| read.kind() == ErrorKind::UnexpectedEof) {
+        return "unexpected EOF".into();
+    }
+    cause(error)
 }
 
 /// Errors that came after documents.

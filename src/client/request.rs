@@ -1,5 +1,4 @@
 //! One request: to the first server that answers.
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
@@ -173,7 +172,7 @@ pub(super) fn timed_out(context: &str) -> Error {
 }
 
 /// The innermost cause that says something to a user.
-fn cause(error: &legacy::Error) -> String {
+pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

@@ -62,7 +62,7 @@ impl Output {
         let mut batches = documents.ready_chunks(BATCH);
         while let Some(batch) = batches.next().await {
             for document in batch {
-                self.show(&document?)?;
+                self.show(&document.map_err(broken)?)?;
             }
             self.flush()?;
         }
@@ -104,6 +104,11 @@ impl Output {
         self.out.write_all(pretty(document)?.as_bytes())?;
         Ok(())
     }
+}
+
+/// What ends a stream: the server's error, or one that is nobody's answer and told as Go tells it.
+fn broken(error: Error) -> Failure {
+    if error.is_local() { Failure::argument("", &error) } else { error.into() }
 }
 
 /// JSON with four spaces a level, and a line end.
