@@ -26,6 +26,11 @@ pub fn without_log(stderr: &str) -> String {
     stderr.split_inclusive('\n').filter(|line| !line.starts_with("<time>\t")).collect()
 }
 
+/// Returns the text without the versions of both.
+pub fn version(text: &str) -> String {
+    text.replace("1.1.6", "<version>").replace(env!("CARGO_PKG_VERSION"), "<version>")
+}
+
 /// Moments of this century, with and without `T`, fraction and `Z`; nobody's moments are those of the year 1.
 fn times(line: &str) -> String {
     let mut out = String::new();

@@ -1,6 +1,6 @@
 //! One peer and its daemon: every command but `add`.
+use super::pair::Pair;
 use crate::harness::{Peer, Test};
-use crate::pair::Pair;
 
 /// What a peer says before there is a pin.
 const EMPTY: [&str; 34] = [
@@ -128,7 +128,7 @@ fn every_command_but_add_does_the_same() {
     });
     pair.all(&LISTS);
     // What failed would be recovered by whoever comes first.
-    pair.text("pin rm --no-status {lost}");
+    pair.together(&["pin rm --no-status {lost}", "pin rm --no-status {gone}"]);
     pair.all(&["recover", "recover --local"]);
     one_by_one(&mut pair, &peer);
     removed(&mut pair);
@@ -144,15 +144,17 @@ fn drawn(pair: &mut Pair, test: &Test) {
 
 /// Pins that are waited for, and what becomes of those that nobody has.
 fn waits(pair: &mut Pair) {
-    pair.same("pin add {g}");
-    pair.text("pin add -w -wl 2 -wt 40s --name waited {i}");
-    pair.text("--enc=json pin add --wait --no-status {i}");
-    pair.text("pin update --wait {g} {i}");
-    pair.text("pin add --wait --wait-timeout 1100ms {gone}");
-    pair.text("--enc=json pin add --wait {lost}");
+    pair.together(&[
+        "pin add {g}",
+        "--enc=json pin add {a}",
+        "pin add -w -wl 2 -wt 40s --name waited {i}",
+        "--enc=json pin add --wait --no-status {b}",
+        "pin update --wait {e} {h}",
+        "pin add --wait --wait-timeout 1100ms {gone}",
+        "--enc=json pin add --wait {lost}",
+    ]);
     pair.text("recover {lost}");
     pair.text("--enc=json recover --local {lost}");
-    pair.text("pin rm --wait {gone}");
 }
 
 /// What is gone after one run is there again before the next.
@@ -167,9 +169,12 @@ fn one_by_one(pair: &mut Pair, peer: &Peer) {
 }
 
 fn removed(pair: &mut Pair) {
-    pair.text("pin rm {b}");
-    pair.text("pin rm --no-status {c}");
-    pair.text("--enc=json pin rm --no-status {e}");
-    pair.text("--enc=json pin rm -w -wl 1 -wt 30s {i}");
-    pair.same("status {g}");
+    pair.together(&[
+        "pin rm {b}",
+        "pin rm --no-status {c}",
+        "--enc=json pin rm --no-status {e}",
+        "--enc=json pin rm -w -wl 1 -wt 30s {i}",
+        "pin rm --wait {g}",
+    ]);
+    pair.same("status {b}");
 }

@@ -1,26 +1,13 @@
 //! Both programs, run at the same time, and what they told differently.
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use crate::exceptions::{Exception, exceptions};
 use crate::harness::{Peer, random_cid};
-use crate::mask::{masked, without_log};
-
-/// How a program ended and what it printed.
-#[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    code: String,
-    stdout: String,
-    stderr: String,
-}
-
-impl Answer {
-    fn parts(&self) -> [(&'static str, &String); 3] {
-        [("code", &self.code), ("stdout", &self.stdout), ("stderr", &self.stderr)]
-    }
-}
+use crate::host::Whose;
+use crate::judge::{Answer, Judge};
+use crate::mask::masked;
 
 /// Go's program and ours, which ask one host.
 ///
@@ -32,24 +19,18 @@ pub struct Pair {
     /// Put into the environment of both.
     pub env: Vec<(String, String)>,
     names: BTreeMap<String, [String; 2]>,
-    exceptions: Vec<Exception>,
-    asked: Vec<String>,
-    faults: Vec<String>,
+    judge: Judge,
 }
 
 impl Pair {
     /// Both ask the peer; the exceptions are those of the scene.
     pub fn new(scene: &str, peer: &Peer) -> Self {
-        let go = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/ipfs-cluster-ctl");
-        assert!(go.exists(), "no ipfs-cluster-ctl of Go: run scripts/peers");
         Self {
-            programs: [go, env!("CARGO_BIN_EXE_ipfs-cluster-ctl").into()],
+            programs: Whose::BOTH.map(|whose| whose.program("ipfs-cluster-ctl")),
             host: format!("/ip4/127.0.0.1/tcp/{}", peer.rest_port()),
             env: Vec::new(),
             names: BTreeMap::new(),
-            exceptions: exceptions().into_iter().filter(|exception| exception.scene == scene).collect(),
-            asked: Vec::new(),
-            faults: Vec::new(),
+            judge: Judge::new(scene),
         }
     }
 
@@ -92,7 +73,18 @@ impl Pair {
     /// Runs the line with both programs as it is, and compares.
     pub fn text(&mut self, line: &str) {
         let answers = self.ask(line);
-        self.compare(line, &answers);
+        self.judge.compare(line, &answers);
+    }
+
+    /// As [`Pair::text`], all lines at the same time: most of it is waiting.
+    pub fn together(&mut self, lines: &[&str]) {
+        let answers: Vec<_> = thread::scope(|scope| {
+            let runs: Vec<_> = lines.iter().map(|line| scope.spawn(|| self.ask(line))).collect();
+            runs.into_iter().map(|run| run.join().expect("a run ends")).collect()
+        });
+        for (line, answers) in lines.iter().zip(&answers) {
+            self.judge.compare(line, answers);
+        }
     }
 
     /// As [`Pair::same`], one after the other, with something done before each run.
@@ -102,47 +94,33 @@ impl Pair {
                 before();
                 self.run(number, &line)
             });
-            self.compare(&line, &answers);
+            self.judge.compare(&line, &answers);
         }
     }
 
-    /// As [`Pair::same`]; both have to end with that code, and to say that on stdout.
+    /// As [`Pair::same`]; both have to end with that code, and to say that.
     pub fn failing(&mut self, line: &str, code: i32, told: &str) {
         for line in [line.to_owned(), format!("--enc=json {line}")] {
             let answers = self.ask(&line);
-            self.compare(&line, &answers);
+            self.judge.compare(&line, &answers);
             for answer in &answers {
-                assert!(answer.code == code.to_string() && answer.stdout.contains(told), "{line}: {answers:#?}");
+                assert!(
+                    answer.code == code.to_string() && format!("{answer:?}").contains(told),
+                    "{line}: {answers:#?}"
+                );
             }
         }
     }
 
     /// Fails with all that was found.
-    pub fn finish(mut self) {
-        let stray = self.exceptions.iter().filter(|exception| !self.asked.contains(&exception.line));
-        self.faults.extend(stray.map(|exception| format!("{}: is excepted, and is not asked", exception.line)));
-        let faults = self.faults.join("\n");
-        assert!(self.faults.is_empty(), "{} faults in {} lines:\n{faults}", self.faults.len(), self.asked.len());
+    pub fn finish(self) {
+        self.judge.finish();
     }
 
     fn ask(&self, line: &str) -> [Answer; 2] {
         thread::scope(|scope| {
             [0, 1].map(|number| scope.spawn(move || self.run(number, line))).map(|run| run.join().expect("a run ends"))
         })
-    }
-
-    fn compare(&mut self, line: &str, [go, ours]: &[Answer; 2]) {
-        let plain = line.strip_prefix("--enc=json ").unwrap_or(line);
-        let fitting = self.exceptions.iter().find(|exception| exception.line == plain);
-        for ((part, gos), (_, our)) in go.parts().into_iter().zip(ours.parts()) {
-            let is_excepted = fitting.is_some_and(|exception| exception.parts.iter().any(|excepted| excepted == part));
-            match (gos == our, is_excepted) {
-                (true, false) | (false, true) => {}
-                (true, true) => self.faults.push(format!("{line}: {part} is excepted, and is alike")),
-                (false, false) => self.faults.push(format!("{line}: {part}\n{}", unlike(gos, our))),
-            }
-        }
-        self.asked.push(plain.to_owned());
     }
 
     fn run(&self, number: usize, line: &str) -> Answer {
@@ -153,12 +131,7 @@ impl Pair {
         }
         command.args(line.split(' ').map(|word| self.filled(number, word)));
         let output = command.output().unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
-        let text = |bytes: &[u8]| masked(&self.emptied(number, line, &String::from_utf8_lossy(bytes)), line);
-        Answer {
-            code: output.status.code().map_or("none".into(), |code| code.to_string()),
-            stdout: text(&output.stdout),
-            stderr: without_log(&text(&output.stderr)),
-        }
+        Answer::new(&output, |text| masked(&self.emptied(number, line, text), line))
     }
 
     /// A word with what its names stand for.
@@ -179,13 +152,4 @@ impl Pair {
         }
         output
     }
-}
-
-/// What is between the lines that both begin with and those that both end with.
-fn unlike(gos: &str, our: &str) -> String {
-    let [gos, our] = [gos, our].map(|text| text.lines().collect::<Vec<_>>());
-    let begin = gos.iter().zip(&our).take_while(|(a, b)| a == b).count();
-    let end = gos[begin..].iter().rev().zip(our[begin..].iter().rev()).take_while(|(a, b)| a == b).count();
-    let middle = |lines: &[&str]| lines[begin..lines.len() - end].join("\n");
-    format!("--- Go\n{}\n--- ours\n{}", middle(&gos), middle(&our))
 }

@@ -3,12 +3,12 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
+use super::pair::Pair;
 use crate::common::ports::free_port;
 use crate::harness::Test;
-use crate::pair::Pair;
 
 /// Ways to a peer that asks for a password.
-const WAYS: [&str; 22] = [
+const WAYS: [&str; 25] = [
     "id",
     "pin ls",
     "pin add {cid}",
@@ -23,6 +23,9 @@ const WAYS: [&str; 22] = [
     "--host {unix} id",
     "--host {nowhere} id",
     "--host {nowhere} pin ls",
+    "--host {nowhere} status",
+    "--host {nowhere} status {cid} {cid}",
+    "--host {nowhere} recover --local",
     "--host {nowhere} pin add {cid}",
     "--host {nowhere},{tcp} --basic-auth user:pass --force-http version",
     "--host {localhost} --basic-auth user:pass --force-http version",

@@ -1,8 +1,8 @@
 //! Two peers, and one of them killed.
 use serde_json::json;
 
+use super::pair::Pair;
 use crate::harness::{Peer, Test};
-use crate::pair::Pair;
 
 /// What two say of themselves and of each other.
 const MEMBERS: [&str; 9] = [
@@ -55,7 +55,10 @@ fn two_peers_and_one_that_is_killed() {
     let mut peers: [Peer; 2] = std::array::from_fn(|number| test.peer(&format!("peer{number}")));
     let first = peers[0].swarm_address();
     for (number, peer) in peers.iter_mut().enumerate() {
-        peer.configure(|config| config["informer"]["tags"]["tags"] = json!({"group": format!("g{number}")}));
+        peer.configure(|config| {
+            config["informer"]["tags"]["tags"] = json!({"group": format!("g{number}")});
+            config["informer"]["pinqueue"]["metric_ttl"] = json!("4s");
+        });
         if number == 0 { peer.start(&[]) } else { peer.start(&["--bootstrap", &first]) }
     }
     for peer in &peers {
@@ -66,11 +69,13 @@ fn two_peers_and_one_that_is_killed() {
     pair.name("peer0", &peers[0].id());
     pair.name("peer1", &peers[1].id());
     pair.all(&MEMBERS);
-    pair.content(&peers[0], &["a", "b", "c", "d", "e"]);
+    pair.content(&peers[0], &["a", "b", "c", "f"]);
+    // The CID decides in what order they are listed.
+    for name in ["d", "e"] {
+        pair.name(name, &peers[0].kubo().add(name.as_bytes()));
+    }
     pair.all(&TAKEN);
-    pair.text("pin add --wait {a}");
-    pair.text("pin add --wait -r 2 {e}");
-    pair.text("pin update --wait {d} {e}");
+    pair.together(&["pin add --wait {a}", "pin add --wait -r 2 {e}", "pin update --wait {d} {f}"]);
     peers[0].until("nothing is on its way", |peer| {
         peer.json(["status", "--filter", "queued,pinning,unpinning"]).is_empty()
     });
