@@ -176,8 +176,8 @@ pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(rustls::Error::InvalidMessage(_)) = inner.downcast_ref() {
-            return "http: server gave HTTP response to HTTPS client".into();
+        if let Some(words) = inner.downcast_ref().and_then(tls_words) {
+            return words.into();
         }
         text = inner.to_string();
         // An io::Error stands for what it wraps, and passes it over as its source.
@@ -185,6 +185,15 @@ pub(super) fn cause(error: &dyn std::error::Error) -> String {
         source = wrapped.map_or_else(|| inner.source(), |wrapped| Some(wrapped));
     }
     text
+}
+
+/// Go's words for what keeps servers from being reached most.
+fn tls_words(error: &rustls::Error) -> Option<&'static str> {
+    if matches!(error, rustls::Error::InvalidMessage(_)) {
+        return Some("http: server gave HTTP response to HTTPS client");
+    }
+    let is_unknown = *error == rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+    is_unknown.then_some("tls: failed to verify certificate: x509: certificate signed by unknown authority")
 }
 
 /// A response whose head has come.
@@ -241,5 +250,5 @@ impl Answer {
 
 fn text_of(status: StatusCode, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    if text.trim().is_empty() { status.to_string() } else { text.trim().into() }
+    if text.trim().is_empty() { status.to_string() } else { text.into() }
 }
