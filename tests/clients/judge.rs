@@ -74,3 +74,22 @@ fn unlike(gos: &str, our: &str) -> String {
     let middle = |lines: &[&str]| lines[begin..lines.len() - end].join("\n");
     format!("--- Go\n{}\n--- ours\n{}", middle(&gos), middle(&our))
 }
+
+#[test]
+fn what_is_listed_has_to_differ_and_the_rest_has_not() {
+    let answer = |stdout: &str| Answer { code: "0".into(), stdout: stdout.into(), stderr: String::new() };
+    let faults = |lines: &[(&str, [Answer; 2])]| {
+        let exception = Exception { scene: "s".into(), line: "listed".into(), parts: vec!["stdout".into()] };
+        let mut judge = Judge { exceptions: vec![exception], asked: Vec::new(), faults: Vec::new() };
+        for (line, answers) in lines {
+            judge.compare(line, answers);
+        }
+        std::panic::catch_unwind(|| judge.finish()).is_err()
+    };
+    let listed = || ("--enc=json listed", [answer("a"), answer("b")]);
+    assert!(!faults(&[listed(), ("other", [answer("a"), answer("a")])]));
+    assert!(faults(&[listed(), ("other", [answer("a"), answer("b")])]), "it differs and is not listed");
+    assert!(faults(&[("listed", [answer("a"), answer("a")])]), "it is listed and is alike");
+    assert!(faults(&[("other", [answer("a"), answer("a")])]), "it is listed and is not asked");
+    assert_eq!(unlike("a\nb\nc\nd\n", "a\nx\nd\n"), "--- Go\nb\nc\n--- ours\nx");
+}

@@ -1,11 +1,16 @@
 //! How a peer is reached, who gets in, and a daemon that is away.
 use std::net::TcpListener;
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::pair::Pair;
 use crate::common::ports::free_port;
-use crate::harness::Test;
+use crate::common::process::Process;
+use crate::harness::{Test, wait_for};
+
+/// How long a peer may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Ways to a peer that asks for a password.
 const WAYS: [&str; 25] = [
@@ -70,6 +75,35 @@ fn a_protected_peer_is_reached_and_refuses_alike() {
     pair.env = vec![("CLUSTER_CREDENTIALS".into(), "user:pass".into())];
     pair.same("--force-http version");
     pair.same("version");
+    pair.finish();
+}
+
+/// Ways to a peer that has a certificate of its own making.
+const SECRETLY: [&str; 6] = [
+    "--https --no-check-certificate id",
+    "--https --no-check-certificate pin ls",
+    "-s --no-check-certificate status {cid}",
+    "--https version",
+    "version",
+    "--basic-auth user:pass --no-check-certificate version",
+];
+
+#[test]
+fn a_peer_with_tls_is_reached_alike() {
+    let test = Test::new();
+    let peer = test.peer("peer0");
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate can be made");
+    for (key, name, text) in
+        [("ssl_cert_file", "cert.pem", made.cert.pem()), ("ssl_key_file", "key.pem", made.key_pair.serialize_pem())]
+    {
+        std::fs::write(test.path(name), text).expect("a file can be written");
+        peer.configure(|config| config["api"]["restapi"][key] = json!(test.path(name)));
+    }
+    let daemon = Process::start(&peer.service(&["daemon"]), &test.path("daemon.log"));
+    wait_for("it is ready", PATIENCE, || daemon.log(), || daemon.log().contains("** IPFS Cluster is READY **"));
+    let mut pair = Pair::new("tls", &peer);
+    pair.nothing(&["cid"]);
+    pair.all(&SECRETLY);
     pair.finish();
 }
 
