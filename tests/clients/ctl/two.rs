@@ -83,15 +83,13 @@ fn two_peers_and_one_that_is_killed() {
     // There is nothing left that only the first of both could collect.
     peers[0].ctl(["ipfs", "gc"]).code(0);
     peers[1].kill();
-    pair.all(&ALONE);
+    pair.settled(&ALONE);
     peers[0].until("the killed peer is missed", |peer| {
         let alerts = peer.json(["health", "alerts"]);
         peer.json(["peers", "ls"]).len() == 1 && alerts[0].as_array().is_some_and(|alerts| alerts.len() >= 4)
     });
-    pair.same("health alerts");
-    for line in ALONE {
-        pair.text(line);
-    }
+    pair.settled(&["health alerts"]);
+    pair.settled(&ALONE);
     pair.same("pin add -r 2 {b}");
     pair.finish();
 }
