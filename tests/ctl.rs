@@ -345,3 +345,35 @@ fn events_are_printed_a_line_each() {
     let broken = event("\"event\":\"error\",\"error\":\"the ledger\"");
     assert_eq!(Server::new(&[("GET /events", 200, broken)]).ctl("events").0, 2);
 }
+
+#[test]
+fn parts_of_lists_are_asked_for_and_no_more_is_shown_of_a_peer_that_knows_none() {
+    let row = |name: &str, at: &str| {
+        pin().replacen('{', &format!("{{\"name\":\"{name}\",\"metadata\":{{\"k\":\"v\"}},\"timestamp\":\"{at}\","), 1)
+    };
+    let new = "2026-02-01T00:00:00Z";
+    let rows = [row("a", new), row("b", new), row("a", "2026-01-01T00:00:00Z"), row("a", new), row("a", new)].concat();
+    let statuses = status("pinned") + &status("pinned").replace("\"n\"", "\"other\"");
+    let server = Server::new(&[("GET /allocations", 200, rows), ("GET /pins", 200, statuses)]);
+    let flags = "--name a --meta k=v --created-after 2026-01-15T00:00:00+00:00 --limit 2";
+    let (code, out, err) = server.ctl(&format!("pin ls {flags} --cursor {A}"));
+    assert_eq!((code, out.lines().count(), err.as_str()), (0, 2, ""), "{out}");
+    assert!(out.lines().all(|line| line.contains("| a |") && line.contains("2026-02-01")), "{out}");
+    let asked = format!("&meta-k=v&name=a&created-after=2026-01-15T00%3A00%3A00Z&limit=2&cursor={A}");
+    assert_eq!(server.asked(), [format!("GET /allocations?filter=all{asked}")]);
+
+    let (code, out, _) = server.ctl("status --local --filter pinned --name n");
+    assert_eq!((code, out), (0, status_line("PINNED")));
+    assert_eq!(server.asked(), ["GET /pins?cids=&filter=pinned&local=true&name=n"]);
+    for (line, fault) in [
+        (format!("pin ls --limit 2 {A}"), "error parsing flags: items that are named are listed whatever they are\n"),
+        (format!("status --name x {A}"), "error parsing flags: items that are named are listed whatever they are\n"),
+        ("pin ls --created-after today".into(), "error parsing created-after: it is not like 2026-01-02T15:04:05Z\n"),
+        ("pin ls --limit -1".into(), "error parsing limit: it is below 0\n"),
+        ("status --meta x".into(), "error parsing metadata: metadata were not in the format key=value\n"),
+    ] {
+        let (code, out, err) = server.ctl(&line);
+        assert_eq!((code, out.as_str(), err.as_str()), (1, "", fault), "{line}");
+    }
+    assert_eq!(server.asked(), Vec::<String>::new());
+}

@@ -6,11 +6,13 @@ mod documents;
 mod error;
 mod events;
 mod host;
+mod part;
 mod request;
 mod wait;
 
 pub use calls::Documents;
 pub use error::{Error, NewError};
+pub use part::Part;
 pub use request::{Client, ClientArgs};
 pub use wait::{Wait, WaitError};
 

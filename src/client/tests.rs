@@ -155,3 +155,21 @@ async fn a_server_that_says_nothing_is_given_up() {
     let client = Client::new(&ClientArgs { hosts: vec![host], timeout, ..ClientArgs::default() }).unwrap();
     assert!(client.id().await.unwrap_err().message.contains("context deadline exceeded"));
 }
+
+#[tokio::test]
+async fn pages_are_asked_for_until_there_are_enough_rows() {
+    const FIRST: &str = "HTTP/1.1 200 OK\r\nX-Next-Cursor: B\r\nConnection: close\r\n\r\n{\"name\":\"{}\"}\n";
+    const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"name\":\"{}\"}\n{\"name\":\"end\"}\n";
+    let asked = |limit: Option<usize>| async move {
+        let (address, _task) = server(&[FIRST, LAST]).await;
+        let part = Part { limit, cursor: Some("A".into()), ..Part::default() };
+        let pins = client(&[&address]).allocations_of("all", &part).await.unwrap();
+        pins.map(|pin| pin.unwrap().name).collect::<Vec<_>>().await
+    };
+    let line = |rest: &str| format!("GET /allocations?filter=all{rest} HTTP/1.1");
+    let first = line("&limit=10000&cursor=A");
+    assert_eq!(asked(Some(12_000)).await, [first, line("&limit=10000&cursor=B"), "end".into()]);
+    assert_eq!(asked(Some(2)).await, [line("&limit=2&cursor=A"), line("&limit=1&cursor=B")]);
+    assert_eq!(asked(Some(1)).await, [line("&limit=1&cursor=A")]);
+    assert_eq!(asked(None).await[0], line("&cursor=A"));
+}

@@ -67,6 +67,16 @@ fn local() -> Flag {
     Flag::switch("local", "run operation only on the contacted peer")
 }
 
+/// The flags of lists that may be long.
+fn parts(command: Command) -> Command {
+    command
+        .flag(Flag::text("name", "list only items of this name"))
+        .flag(Flag::list("meta", "key=value, list only items with it, may be given many times"))
+        .flag(Flag::text("created-after", "list only items that were pinned later, such as 2026-01-02T15:04:05Z"))
+        .flag(Flag::number("limit", "list so many items at most"))
+        .flag(Flag::text("cursor", "list only items after this CID, the last of another list"))
+}
+
 /// The flags of commands that change a pin.
 fn waiting(command: Command, change: &str) -> Command {
     command
@@ -98,7 +108,7 @@ They may take longer than the command, or fail: \"status\" tells.",
             "unpinning",
         ))
         .command(waiting(pin_update(), "updating"))
-        .command(
+        .command(parts(
             Command::new("ls", "List items in the cluster pinset")
                 .arguments("[CID]")
                 .about(
@@ -114,7 +124,7 @@ Filters, when all items are listed:
   - shard-pin (one shard)",
                 )
                 .flag(Flag::text("filter", "comma-separated list of pin types, see above").default("all")),
-        )
+        ))
 }
 
 fn pin_add() -> Command {
@@ -153,7 +163,7 @@ daemons then fetch only what differs. The existing item stays pinned: see \"pin 
 }
 
 fn status() -> Command {
-    Command::new("status", "Retrieve the status of tracked items")
+    let status = Command::new("status", "Retrieve the status of tracked items")
         .arguments("[CID1] [CID2]...")
         .about(
             "
@@ -177,7 +187,8 @@ With --filter only what is in one of these states, separated by commas:
   - unpinning",
         )
         .flag(local())
-        .flag(Flag::text("filter", "comma-separated list of filters"))
+        .flag(Flag::text("filter", "comma-separated list of filters"));
+    parts(status)
 }
 
 fn recover() -> Command {

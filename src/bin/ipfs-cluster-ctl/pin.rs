@@ -1,7 +1,7 @@
 //! `pin`: add, rm, update, ls.
+pub mod arguments;
 mod bulk;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ipfs_cluster::client::{Client, Wait};
@@ -13,7 +13,7 @@ use ipfs_cluster::wire::rest::{ContentPath, Pin, parse_cid, parse_peer};
 use super::common::{Run, Values};
 use super::exit::Failure;
 use super::output::Output;
-use super::status::cid;
+use arguments::{cid, metadata, part};
 
 /// The pause before the status is asked for: by then most pins of little content are done.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
@@ -49,9 +49,10 @@ pub async fn update(client: &Client, run: &Run, output: &mut Output) -> Result<(
 }
 
 pub async fn list(client: &Client, run: &Run, output: &mut Output) -> Result<(), Failure> {
+    let part = part(run)?;
     match run.arguments.first() {
         Some(text) => output.show(&client.allocation(cid(text)?).await?),
-        None => output.show_all(client.allocations(run.values.text("filter")).await?).await,
+        None => output.show_all(client.allocations_of(run.values.text("filter"), &part).await?).await,
     }
 }
 
@@ -121,10 +122,4 @@ fn expiry(text: &str) -> Result<Option<UnixMillis>, Failure> {
     // A moment in the past is the server's to refuse.
     let millis = after.0 / 1_000_000;
     Ok(Some(UnixMillis(task::wall().0.saturating_add(millis))))
-}
-
-fn metadata(pairs: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let fault = || Failure::argument("parsing metadata", &"metadata were not in the format key=value");
-    let pair = |text: &String| text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-    pairs.iter().map(|text| pair(text).ok_or_else(fault)).collect()
 }

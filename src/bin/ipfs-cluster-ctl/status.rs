@@ -1,11 +1,11 @@
 //! `status`, `recover`.
 use ipfs_cluster::client::Client;
-use ipfs_cluster::model::{Cid, StatusFilter};
-use ipfs_cluster::wire::rest::parse_cid;
+use ipfs_cluster::model::StatusFilter;
 
 use super::common::Run;
 use super::exit::Failure;
 use super::output::Output;
+use super::pin::arguments::{cid, part};
 
 pub async fn status(client: &Client, run: &Run, output: &mut Output) -> Result<(), Failure> {
     let local = run.values.is_on("local");
@@ -14,8 +14,9 @@ pub async fn status(client: &Client, run: &Run, output: &mut Output) -> Result<(
     if StatusFilter::parse(filter).is_none() {
         return Err(Failure::argument("parsing filter flag", &"invalid filter name"));
     }
+    let part = part(run)?;
     match cids.as_slice() {
-        [] => output.show_all(client.status_all(filter, local).await?).await,
+        [] => output.show_all(client.status_of(filter, local, &part).await?).await,
         [cid] => output.show(&client.status(*cid, local).await?),
         cids => output.show_all(client.status_cids(cids, local).await?).await,
     }
@@ -27,9 +28,4 @@ pub async fn recover(client: &Client, run: &Run, output: &mut Output) -> Result<
         Some(text) => output.show(&client.recover(cid(text)?, local).await?),
         None => output.show_all(client.recover_all(local).await?).await,
     }
-}
-
-/// Reads a CID that the user gave.
-pub fn cid(text: &str) -> Result<Cid, Failure> {
-    parse_cid(text).map_err(|error| Failure::argument("parsing cid", &error))
 }

@@ -14,7 +14,7 @@ use crate::recording::Recording;
 const CTL: &str = "ipfs-cluster-ctl";
 
 /// Commands and flags that Go's program does not have.
-const OURS: [&str; 13] = [
+const OURS: [&str; 18] = [
     "log",
     "level",
     "snapshot",
@@ -28,6 +28,11 @@ const OURS: [&str; 13] = [
     "synced",
     "pins",
     "--from-file value",
+    "--name value",
+    "--meta value",
+    "--created-after value",
+    "--limit value",
+    "--cursor value",
 ];
 
 /// The port where nobody listens.
