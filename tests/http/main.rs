@@ -1,5 +1,6 @@
 //! The HTTP server over real sockets, with clients that say what they please.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod crowd;
 mod tls;
 
 use std::sync::Arc;

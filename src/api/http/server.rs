@@ -208,10 +208,7 @@ async fn answer(
 ) -> Result<axum::http::Response<Diverted<Body>>, Infallible> {
     let number = shared.begin(request.method() == Method::HEAD);
     let deadline = common.read.map(|limit| task::now() + limit);
-    let request = request.map(|body| match deadline {
-        Some(deadline) => Body::new(Timed::new(body, deadline)),
-        None => Body::new(body),
-    });
+    let request = request.map(|body| Body::new(Timed::new(body, deadline)));
     let response = common.router.clone().oneshot(request).await?;
     if response.status() == StatusCode::NO_CONTENT
         && let Some(trailers) = response.headers().get(header::TRAILER)

@@ -116,7 +116,13 @@ async fn a_slow_or_endless_body_is_given_up_and_others_are_answered() {
     let refusal = "{\"code\":400,\"message\":\"error decoding request body\"}\n";
     let slow = format!("{head}Content-Length: 50\r\n\r\n{{\"peer_id\":");
     let endless = format!("{head}Transfer-Encoding: chunked\r\n\r\n20000\r\n{}\r\n", "x".repeat(0x20000));
-    let (slow, endless, other) = tokio::join!(server.send(&slow), server.send(&endless), server.ask("GET /health"));
+    let lines = slow.replace("/peers", "/pins");
+    let (slow, endless, lines, other) =
+        tokio::join!(server.send(&slow), server.send(&endless), server.send(&lines), server.ask("GET /health"));
+    assert!(
+        lines.0 == 200 && lines.1.contains("\"ok\":false,\"code\":400,\"error\":\"the body broke off\""),
+        "{lines:?}"
+    );
     assert_eq!(slow, (400, refusal.into()));
     assert!(endless == (400, refusal.into()) || endless.0 == 0, "{endless:?}");
     assert_eq!(other.0, 204);
