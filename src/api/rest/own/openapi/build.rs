@@ -27,16 +27,12 @@ pub(in crate::api::rest) async fn show() -> Response {
 /// Returns the `OpenAPI` 3.1 document of the REST API.
 #[must_use]
 pub fn openapi() -> Value {
-    let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
-        settings.definitions_path = "/components/schemas".into();
-        settings.meta_schema = None;
-    });
-    let mut generator = settings.into_generator();
+    let [mut generator, mut requests] = generators();
     let mut paths = Map::new();
     for operation in operations() {
         let path = operation.path.replace("{*", "{");
         let item = paths.entry(path).or_insert_with(|| json!({}));
-        item[operation.method] = describe(&operation, &mut generator);
+        item[operation.method] = describe(&operation, &mut generator, &mut requests);
     }
     json!({
         "openapi": "3.1.0",
@@ -53,7 +49,17 @@ pub fn openapi() -> Value {
     })
 }
 
-fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+/// What makes the schemas of what is sent, and of what is read: that has fewer fields that must be there.
+fn generators() -> [SchemaGenerator; 2] {
+    let sent = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+    });
+    // The names are taken by what is sent.
+    let read = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    [sent, read].map(|settings| settings.with(|settings| settings.meta_schema = None).into_generator())
+}
+
+fn describe(operation: &Operation, generator: &mut SchemaGenerator, requests: &mut SchemaGenerator) -> Value {
     let in_path = operation.path.split('/').filter_map(placeholder);
     let parameters: Vec<_> = in_path.chain(operation.parameters.iter().map(parameter)).collect();
     let mut document = json!({
@@ -63,7 +69,7 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
         "responses": responses(operation, generator),
     });
     if let Some(body) = operation.body {
-        document["requestBody"] = json!({ "required": true, "content": content(body, generator) });
+        document["requestBody"] = json!({ "required": true, "content": content(body, requests) });
     }
     if operation.is_open {
         document["security"] = json!([]);

@@ -63,6 +63,46 @@ fn ids_are_unique_and_references_lead_somewhere() {
     assert!(references > 40, "{references}");
 }
 
+/// The document with objects that have no other fields than they say.
+fn closed() -> Value {
+    let mut document = openapi();
+    let schemas = document["components"]["schemas"].as_object_mut().unwrap().values_mut();
+    for schema in schemas.filter(|schema| schema.get("properties").is_some()) {
+        schema["additionalProperties"] = false.into();
+    }
+    document
+}
+
+#[tokio::test]
+async fn what_our_own_routes_answer_is_as_the_document_says() {
+    const A: &str = "QmP63DkAFEnDYNjDYBpyNDfttu1fvUw99x1brscPzpqmmq";
+    let document = closed();
+    for (operation, query, status) in [
+        ("get /pins/counts", "", 200),
+        ("get /livez", "", 200),
+        ("get /syncedz", "", 503),
+        ("get /health/replication", "", 200),
+        ("get /pins", "?limit=1", 200),
+        ("get /allocations", "?limit=1", 200),
+        ("post /pins/{hash}", "?wait=pinned", 200),
+        ("post /pins/{hash}", "", 200),
+        ("post /pins/{hash}", "?wait=x", 400),
+    ] {
+        let (method, path) = operation.split_once(' ').unwrap();
+        let request = format!("{} {}{query}", method.to_uppercase(), path.replace("{hash}", A));
+        let (found, body) = answer(&request).await;
+        let responses = &document["paths"][path][method]["responses"];
+        let response = responses.get(found.to_string()).unwrap_or(&responses["default"]);
+        let schema = &response["content"]["application/json"]["schema"];
+        let whole = serde_json::json!({ "allOf": [schema], "components": document["components"] });
+        let validator = jsonschema::validator_for(&whole).unwrap();
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let faults: Vec<_> = validator.iter_errors(&body).map(|fault| fault.to_string()).collect();
+        assert_eq!((found, faults), (status, vec![]), "{request}: {body}");
+        assert!(!validator.is_valid(&serde_json::json!({ "more": 1 })), "{request}");
+    }
+}
+
 #[tokio::test]
 async fn it_is_served_to_everybody_and_tells_nothing_of_the_peer() {
     let users = [("testuser".into(), "testpass".into())].into();
@@ -74,6 +114,15 @@ async fn it_is_served_to_everybody_and_tells_nothing_of_the_peer() {
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(text(ask(&router, "GET /openapi.json/").await).await.0, 401);
     assert_eq!(answer("HEAD /openapi.json").await.0, 405);
+}
+
+#[test]
+fn a_request_needs_fewer_fields_than_an_answer_has() {
+    let document = openapi();
+    let media = |body: &Value| body["content"]["application/json"]["schema"].clone();
+    let pin = media(&document["paths"]["/pins"]["post"]["requestBody"]);
+    assert_eq!((pin["properties"]["cid"].is_object(), pin["required"].is_null()), (true, true), "{pin}");
+    assert_eq!(document["components"]["schemas"]["Pin"]["required"].as_array().unwrap().len(), 16);
 }
 
 #[test]
