@@ -1,6 +1,7 @@
 //! HTTP front ends over the cluster handle.
 pub mod http;
 
+mod access;
 mod auth;
 mod cors;
 mod error;
@@ -12,5 +13,6 @@ mod token;
 pub mod metrics;
 pub mod rest;
 
+pub use access::{AccessLog, OpenError};
 pub use auth::Credentials;
 pub use cors::Cors;

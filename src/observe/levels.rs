@@ -14,6 +14,7 @@ const FACILITIES: &[(&str, &str)] = &[
     ("ipfs_cluster::tracker::core", "optracker"),
     ("ipfs_cluster::cluster", "cluster"),
     ("ipfs_cluster::swarm", "swarm"),
+    ("ipfs_cluster::api::access", "restapilog"),
     ("ipfs_cluster::api", "restapi"),
     ("ipfs_cluster::ipfs", "ipfshttp"),
     ("ipfs_cluster::monitor", "monitor"),

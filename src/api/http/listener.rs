@@ -9,6 +9,7 @@ use multiaddr::Multiaddr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 
+use super::remote::Remote;
 use crate::wire::rest::{io_words, tcp_target};
 
 /// A bound address that accepts connections; a unix socket's file goes when it is dropped.
@@ -133,6 +134,16 @@ fn multiaddress(address: SocketAddr) -> String {
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Stream {
+    /// Who is at the other end.
+    pub(super) fn remote(&self) -> Remote {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().map_or(Remote::Local, |address| Remote::Address(address.ip())),
+            Self::Unix(_) => Remote::Local,
+        }
+    }
 }
 
 impl AsyncRead for Stream {

@@ -3,10 +3,12 @@ mod body;
 mod connection;
 mod guests;
 mod listener;
+mod remote;
 mod server;
 mod tls;
 mod trailers;
 
 pub use listener::{BindError, Listener};
+pub use remote::Remote;
 pub use server::{Args, Stopping, Timeouts, serve};
 pub use tls::{Tls, TlsError};

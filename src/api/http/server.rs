@@ -22,6 +22,7 @@ use super::body::{Diverted, Timed};
 use super::connection::{Io, Limits, Phase, Shared};
 use super::guests::Guests;
 use super::listener::{Listener, Stream};
+use super::remote::Remote;
 use super::tls::Tls;
 use crate::task::{self, Fatal, Task};
 
@@ -153,18 +154,21 @@ async fn accept(listeners: &[Listener], turn: &mut usize) -> io::Result<Stream> 
 
 /// Shakes hands where that is asked for; then answers.
 async fn welcome(stream: Stream, common: Arc<Common>, shared: Arc<Shared>, stop: CancellationToken) {
-    let Some(tls) = &common.tls else { return converse(stream, common, shared, stop).await };
+    let remote = stream.remote();
+    let Some(tls) = &common.tls else {
+        return converse((stream, remote), common, shared, stop).await;
+    };
     let shaken = tokio::select! {
         shaken = tls.accept(stream, common.limits.head) => shaken,
         () = stop.cancelled() => return,
     };
     match shaken {
-        Ok(stream) => converse(stream, common, shared, stop).await,
+        Ok(stream) => converse((stream, remote), common, shared, stop).await,
         Err(error) => tracing::debug!("a TLS handshake failed: {error}"),
     }
 }
 
-async fn converse<S>(stream: S, common: Arc<Common>, shared: Arc<Shared>, stop: CancellationToken)
+async fn converse<S>((stream, remote): (S, Remote), common: Arc<Common>, shared: Arc<Shared>, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -172,6 +176,7 @@ where
     let stopping = Stopping(stop.clone());
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(stopping.clone());
+        request.extensions_mut().insert(remote);
         answer(request, &common, Arc::clone(&shared))
     });
     let mut connection = pin!(common.http.serve_connection(io, service));

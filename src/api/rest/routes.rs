@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Extension, Router};
 
+use super::super::access::{AccessLog, note};
 use super::super::auth::{Admitted, Credentials};
 use super::super::cors::Cors;
 use super::super::error::{ApiError, json, no_content};
@@ -32,6 +33,8 @@ pub struct RestOptions {
     pub cors: Cors,
     /// The log whose levels it sets.
     pub levels: LogLevels,
+    /// Where requests are written down, if anywhere.
+    pub log: Option<AccessLog>,
 }
 
 /// Returns the REST API of `cluster`.
@@ -47,9 +50,12 @@ pub(super) fn over(backend: Arc<dyn Backend>, options: &RestOptions) -> Router {
         cors: options.cors.clone(),
     };
     // Around the whole router: what it adds to answers by itself is in the pipeline's hands too.
-    Router::new()
-        .fallback_service(routes(backend, options.levels.clone()))
-        .layer(from_fn_with_state(Arc::new(pipeline), pass))
+    let routes = routes(backend, options.levels.clone());
+    let router = Router::new().fallback_service(routes).layer(from_fn_with_state(Arc::new(pipeline), pass));
+    match options.log.clone() {
+        Some(log) => router.layer(from_fn_with_state(log, note)),
+        None => router,
+    }
 }
 
 fn routes(backend: Arc<dyn Backend>, levels: LogLevels) -> Router {

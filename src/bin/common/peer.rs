@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::TryFutureExt;
 use futures::future::{join_all, select_all};
 use ipfs_cluster::api::http::{self, Listener, Timeouts, Tls};
-use ipfs_cluster::api::{Cors, Credentials, metrics, rest};
+use ipfs_cluster::api::{AccessLog, Cors, Credentials, metrics, rest};
 use ipfs_cluster::cluster::{self, Cluster, STOP_MAX};
 use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity, MetricsConfig};
 use ipfs_cluster::model::Multiaddr;
@@ -28,6 +28,9 @@ const SCRAPE_MAX: Duration = Duration::from_secs(30);
 
 /// Bytes of the head of its requests.
 const SCRAPE_HEAD_MAX: usize = 16 << 10;
+
+/// How long what serves the API beside it may take to end: the stores need the rest of the 8 seconds.
+const HELPER_STOP_MAX: Duration = Duration::from_secs(1);
 
 /// Why a peer did not start, or ended by itself.
 #[derive(Debug)]
@@ -78,7 +81,7 @@ pub async fn run_peer(
     raise_files();
     let (restapi, metrics) = (config.restapi.clone(), config.metrics.clone().filter(|metrics| metrics.enable_stats));
     // Bound first: a port that is taken is said before anything is opened.
-    let bound = match &restapi {
+    let mut bound = match &restapi {
         Some(api) => bind(api).await.map_err(PeerError::of_api)?,
         None => Bound::default(),
     };
@@ -86,6 +89,7 @@ pub async fn run_peer(
     let keypair = identity.keypair().clone();
     let args = cluster::Args { config, keypair, bootstrap, meters: Meters::default() };
     let mut peer = cluster::start(args).await.map_err(PeerError::of_cluster)?;
+    let writer = bound.writer.take();
     let mut fronts = Fronts::default();
     if let Some(api) = restapi {
         let levels = reload.log.levels.clone();
@@ -107,6 +111,10 @@ pub async fn run_peer(
     drop(reload);
     // The front ends are the peer's users, so they go first; whatever becomes of them, the peer closes its stores.
     let fronts = fronts.stop().await;
+    if let Some(writer) = writer {
+        // What it could not write it has told; a log on a disk that hangs must not keep the stores from closing.
+        let _ = tokio::time::timeout(HELPER_STOP_MAX, writer.stop()).await;
+    }
     let peer = peer.stop_by(deadline).await.map_err(PeerError::of_cluster);
     ended.and(fronts).and(peer)
 }
@@ -147,11 +155,13 @@ impl Fronts {
     }
 }
 
-/// Where an API listens, and what encrypts it.
+/// Where an API listens, what encrypts it, and where its requests are written down.
 #[derive(Default)]
 struct Bound {
     listeners: Vec<Listener>,
     tls: Option<Tls>,
+    log: Option<AccessLog>,
+    writer: Option<Task>,
 }
 
 async fn bind(api: &HttpApiConfig) -> Result<Bound, Fatal> {
@@ -165,10 +175,19 @@ async fn bind(api: &HttpApiConfig) -> Result<Bound, Fatal> {
         tracing::info!(address = listener.address(), "REST API");
         listeners.push(listener);
     }
-    Ok(Bound { listeners, tls })
+    let (log, writer) = match &api.http_log_file {
+        Some(path) => AccessLog::to_file(path).map(|(log, writer)| (log, Some(writer)))?,
+        None => (AccessLog::to_log(), None),
+    };
+    Ok(Bound { listeners, tls, log: Some(log), writer })
 }
 
-fn serve(cluster: Cluster, api: &HttpApiConfig, Bound { listeners, tls }: Bound, levels: LogLevels) -> Task {
+fn serve(
+    cluster: Cluster,
+    api: &HttpApiConfig,
+    Bound { listeners, tls, log, .. }: Bound,
+    levels: LogLevels,
+) -> Task {
     let users = |users: &ipfs_cluster::config::Credentials| {
         Credentials::new(&users.iter().map(|(user, word)| (user.to_owned(), word.to_owned())).collect())
     };
@@ -177,6 +196,7 @@ fn serve(cluster: Cluster, api: &HttpApiConfig, Bound { listeners, tls }: Bound,
         credentials: api.basic_auth_credentials.as_ref().map(users),
         cors: cors(&api.cors),
         levels,
+        log,
     };
     http::serve(http::Args {
         listeners,
