@@ -1,4 +1,4 @@
-//! Dials servers over TCP and unix sockets, below TLS or not.
+//! Dials servers over TCP, unix sockets and libp2p, below TLS or not.
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::error::NewError;
 use super::host::Target;
+use crate::swarm::Secret;
+use crate::swarm::tunnel::{self, TunnelStream};
 use crate::wire::rest::io_words;
 
 /// How certificates are checked.
@@ -33,7 +35,11 @@ pub(super) enum Check {
 }
 
 /// Makes a connector to one server.
-pub(super) fn connector(target: Target, check: Check) -> Result<HttpsConnector<Dialer>, NewError> {
+pub(super) fn connector(
+    target: Target,
+    secret: Option<Secret>,
+    check: Check,
+) -> Result<HttpsConnector<Dialer>, NewError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let unusable = |error: &dyn std::fmt::Display| NewError::Unusable(format!("cannot use TLS: {error}"));
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
@@ -47,7 +53,7 @@ pub(super) fn connector(target: Target, check: Check) -> Result<HttpsConnector<D
         }
     };
     let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-    Ok(builder.wrap_connector(Dialer(target)))
+    Ok(builder.wrap_connector(Dialer { target, secret }))
 }
 
 fn supported(provider: &CryptoProvider) -> WebPkiSupportedAlgorithms {
@@ -56,7 +62,11 @@ fn supported(provider: &CryptoProvider) -> WebPkiSupportedAlgorithms {
 
 /// Dials one target, whatever the URL says.
 #[derive(Clone, Debug)]
-pub(super) struct Dialer(Target);
+pub(super) struct Dialer {
+    target: Target,
+    /// The key of the private network that a target over libp2p is in.
+    secret: Option<Secret>,
+}
 
 impl tower::Service<Uri> for Dialer {
     type Response = Socket;
@@ -68,11 +78,11 @@ impl tower::Service<Uri> for Dialer {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        dial(self.0.clone()).boxed()
+        dial(self.clone()).boxed()
     }
 }
 
-async fn dial(target: Target) -> io::Result<Socket> {
+async fn dial(Dialer { target, secret }: Dialer) -> io::Result<Socket> {
     let fault = |what: String, error: &io::Error| {
         io::Error::new(error.kind(), format!("dial {what}: connect: {}", io_words(error)))
     };
@@ -87,6 +97,10 @@ async fn dial(target: Target) -> io::Result<Socket> {
             let socket = socket.map_err(|error| fault(format!("unix {}", path.display()), &error))?;
             Ok(Socket::Unix(TokioIo::new(socket)))
         }
+        Target::Libp2p(address) => {
+            let socket = tunnel::dial(address, secret.as_ref()).await?;
+            Ok(Socket::Libp2p(TokioIo::new(Box::new(socket))))
+        }
     }
 }
 
@@ -95,6 +109,7 @@ async fn dial(target: Target) -> io::Result<Socket> {
 pub(super) enum Socket {
     Tcp(TokioIo<TcpStream>),
     Unix(TokioIo<UnixStream>),
+    Libp2p(TokioIo<Box<TunnelStream>>),
 }
 
 impl Connection for Socket {
@@ -108,6 +123,7 @@ impl Read for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Libp2p(socket) => Pin::new(socket).poll_read(cx, buf),
         }
     }
 }
@@ -117,6 +133,7 @@ impl Write for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Libp2p(socket) => Pin::new(socket).poll_write(cx, buf),
         }
     }
 
@@ -124,6 +141,7 @@ impl Write for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_flush(cx),
             Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Libp2p(socket) => Pin::new(socket).poll_flush(cx),
         }
     }
 
@@ -131,6 +149,7 @@ impl Write for Socket {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Libp2p(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
 }

@@ -34,9 +34,6 @@ pub enum NewError {
         /// What is wrong with it.
         reason: String,
     },
-    /// An address of a kind that this version does not reach.
-    #[error("{0} is an endpoint over libp2p, which this version does not speak: give the peer's HTTP address")]
-    Libp2p(String),
     /// No address at all.
     #[error("no API address given")]
     NoHost,

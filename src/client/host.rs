@@ -23,6 +23,8 @@ pub(super) enum Target {
     /// `host:port`; a name is looked up at each dial, and all its addresses are tried.
     Tcp(String),
     Unix(PathBuf),
+    /// A peer's streams; the address ends in the peer, or is a name that leads to one.
+    Libp2p(Multiaddr),
 }
 
 impl Host {
@@ -45,11 +47,23 @@ impl Host {
         let address: Multiaddr = text.parse().map_err(|error: multiaddr::Error| fault(&error.to_string()))?;
         let is_libp2p = |part: &Protocol<'_>| matches!(part, Protocol::P2p(_) | Protocol::Dnsaddr(_));
         if address.iter().any(|part| is_libp2p(&part)) {
-            return Err(NewError::Libp2p(text.into()));
+            return Self::libp2p(text, address);
         }
         let tls = address.iter().any(|part| matches!(part, Protocol::Https | Protocol::Tls));
         let (target, _) = tcp_target(&address).ok_or_else(|| fault("no host with a TCP port"))?;
         Ok(Self::tcp(&target, https || tls))
+    }
+
+    /// The handshake says who the server is, so that there is no TLS whatever was asked for.
+    fn libp2p(text: &str, address: Multiaddr) -> Result<Self, NewError> {
+        let fault = |reason: &str| NewError::Address { address: text.into(), reason: reason.into() };
+        let peer = address.iter().find_map(|part| if let Protocol::P2p(peer) = part { Some(peer) } else { None });
+        if matches!(address.iter().next(), Some(Protocol::P2p(_))) {
+            return Err(fault("APIAddr only includes a Peer ID"));
+        }
+        let name = peer.map_or_else(|| "dnsaddr".into(), |peer| peer.to_string());
+        let target = Target::Libp2p(address);
+        Ok(Self { target, base: format!("http://{name}"), shown: format!("libp2p://{name}") })
     }
 
     fn tcp(target: &str, https: bool) -> Self {
@@ -80,6 +94,10 @@ mod tests {
         assert_eq!(why("abc"), "failed to parse multiaddr \"abc\": must begin with /");
         assert!(why("/ip4/1.2.3.4/udp/1").contains("no host with a TCP port"));
         let peer = "/ip4/1.2.3.4/tcp/1/p2p/12D3KooWEFRPzXkLZZkHGSzcNPdvX3gbeZPYKCnjBiB5pPmBRgH8";
-        assert_eq!(Host::parse(peer, false), Err(NewError::Libp2p(peer.into())));
+        let host = Host::parse(peer, true).unwrap();
+        assert_eq!(host.target, Target::Libp2p(peer.parse().unwrap()));
+        assert_eq!(host.base, "http://12D3KooWEFRPzXkLZZkHGSzcNPdvX3gbeZPYKCnjBiB5pPmBRgH8");
+        assert_eq!(Host::parse("/dnsaddr/example.org", false).unwrap().base, "http://dnsaddr");
+        assert!(why(&peer[peer.find("/p2p").unwrap()..]).contains("only includes a Peer ID"));
     }
 }

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use super::connector::{Check, Dialer, connector};
 use super::error::{Error, NewError};
 use super::host::Host;
+use crate::swarm::Secret;
 use crate::task;
 use crate::wire::rest;
 
@@ -34,6 +35,8 @@ pub struct ClientArgs {
     pub https: bool,
     /// Whether to believe any certificate.
     pub no_check_certificate: bool,
+    /// The key of the private network that servers over libp2p are in.
+    pub secret: Option<Secret>,
     /// User and password.
     pub basic_auth: Option<(String, String)>,
     /// Longest time that a request may take, its whole answer included; `None` is for ever.
@@ -138,7 +141,7 @@ fn server(host: &str, args: &ClientArgs) -> Result<Server, NewError> {
         (true, false) => Check::Roots,
         (true, true) => Check::Nothing,
     };
-    let connector = connector(host.target, check)?;
+    let connector = connector(host.target, args.secret.clone(), check)?;
     Ok(Server {
         base: host.base,
         shown: host.shown,

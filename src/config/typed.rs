@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::disk::Identity;
 use super::value::{Credentials, Endpoint, Secret};
 use crate::model::{Multiaddr, PeerId, Replication, Trust};
 
@@ -173,6 +174,8 @@ pub struct HttpApiConfig {
     pub http_listen_multiaddress: Vec<Endpoint>,
     /// Certificate and key, both or none.
     pub tls: Option<TlsFiles>,
+    /// Where it listens over libp2p, and as whom.
+    pub libp2p: Option<Box<Libp2pApi>>,
     /// For a whole request; `None`: no limit.
     pub read_timeout: Option<Duration>,
     /// For the head of a request.
@@ -200,6 +203,7 @@ impl fmt::Debug for HttpApiConfig {
         f.debug_struct("HttpApiConfig")
             .field("http_listen_multiaddress", &self.http_listen_multiaddress)
             .field("tls", &self.tls)
+            .field("libp2p", &self.libp2p)
             .field("read_timeout", &self.read_timeout)
             .field("read_header_timeout", &self.read_header_timeout)
             .field("write_timeout", &self.write_timeout)
@@ -211,6 +215,15 @@ impl fmt::Debug for HttpApiConfig {
             .field("cors", &self.cors)
             .finish()
     }
+}
+
+/// A libp2p host of an API's own, outside the private network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Libp2pApi {
+    /// `libp2p_listen_multiaddress`.
+    pub listen: Vec<Multiaddr>,
+    /// `id` and `private_key`.
+    pub identity: Identity,
 }
 
 /// A certificate chain and its key, PEM.

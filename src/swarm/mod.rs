@@ -1,18 +1,18 @@
 //! The peers: libp2p. It carries bytes and never decodes a delta.
+mod actor;
 mod args;
+mod behaviour;
+mod book;
 mod counts;
 mod event;
+mod handle;
+mod inbound;
 mod traffic;
 mod transport;
 
-mod actor;
-mod behaviour;
-mod book;
-mod handle;
-mod inbound;
-
 pub mod calls;
 pub mod streams;
+pub mod tunnel;
 pub use args::{Args, GossipArgs, Secret, SwarmError};
 pub use event::{Event, MessageToken, Verdict};
 pub use handle::{DialError, OpenError, Swarm};

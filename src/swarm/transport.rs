@@ -1,7 +1,7 @@
 //! TCP (with DNS) -> private network -> noise -> yamux. No QUIC: it knows no private networks.
 use std::collections::BTreeSet;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -93,6 +93,18 @@ fn is_name(host: &Protocol<'_>) -> bool {
 fn after_tcp<'p, 'a>(parts: &'p [Protocol<'a>]) -> Option<&'p [Protocol<'a>]> {
     let (tcp, rest) = parts.split_first()?;
     matches!(tcp, Protocol::Tcp(_)).then_some(rest)
+}
+
+/// Fails when another program listens at `address`: the transport shares ports, so that it would get half of our peers.
+///
+/// # Errors
+/// Why it cannot be listened on.
+pub fn is_free(address: &Multiaddr) -> io::Result<()> {
+    let mut parts = address.iter();
+    let (Some(ip), Some(Protocol::Tcp(port))) = (parts.next().and_then(|part| ip_part(&part)), parts.next()) else {
+        return Ok(());
+    };
+    if port == 0 { Ok(()) } else { TcpListener::bind((ip, port)).map(drop) }
 }
 
 /// Builds the transport.

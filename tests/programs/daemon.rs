@@ -53,13 +53,22 @@ impl<'a> Daemon<'a> {
         self.start_in(&[], words);
     }
 
+    /// As [`Daemon::start`], of one that asks who is there.
+    pub fn start_as(&mut self, words: &[&str], login: &[&str]) {
+        self.launch(&[], words, login);
+    }
+
     /// As [`Daemon::start`], with variables of its environment.
     pub fn start_in(&mut self, environment: &[(&str, &str)], words: &[&str]) {
+        self.launch(environment, words, &[]);
+    }
+
+    fn launch(&mut self, environment: &[(&str, &str)], words: &[&str], login: &[&str]) {
         let mut command = Command::new(SERVICE);
         command.envs(environment.iter().copied());
         command.arg("--config").arg(&self.folder).arg("daemon").args(words);
         self.process = Some(Process::start(&command, &self.log_path()));
-        self.until("its API answers", |daemon| daemon.ctl(&["id"]).code == 0);
+        self.until("its API answers", |daemon| daemon.ctl(&[login, &["id"]].concat()).code == 0);
     }
 
     /// Ends it with SIGTERM, which is a success.

@@ -16,4 +16,5 @@ mod reload;
 mod service;
 mod source;
 mod stage;
+mod tunnel;
 mod watch;

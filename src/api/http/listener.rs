@@ -1,15 +1,19 @@
-//! Where clients connect to: TCP addresses and unix sockets.
+//! Where clients connect to: TCP addresses, unix sockets, and streams over libp2p.
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use multiaddr::Multiaddr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 use super::remote::Remote;
+use crate::model::PeerId;
+use crate::swarm::{self, tunnel::Incoming};
 use crate::wire::rest::{io_words, tcp_target};
 
 /// A bound address that accepts connections; a unix socket's file goes when it is dropped.
@@ -23,6 +27,7 @@ pub struct Listener {
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
+    Streams(Mutex<Incoming>),
 }
 
 /// Why an address could not be bound; the texts are Go's.
@@ -88,18 +93,25 @@ impl Listener {
         Ok(Self { socket: Socket::Unix(listener, path.into()), address: format!("/unix{}", path.display()) })
     }
 
+    /// Takes the streams that come to a libp2p host, each a connection that is encrypted already.
+    #[must_use]
+    pub fn streams(incoming: Incoming) -> Self {
+        let address = incoming.address().to_string();
+        Self { socket: Socket::Streams(Mutex::new(incoming)), address }
+    }
+
     /// The bound multiaddress, with the port that the system chose.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The bound TCP address; `None` for a unix socket.
+    /// The bound TCP address; `None` for all others.
     #[must_use]
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().ok(),
-            Socket::Unix(..) => None,
+            Socket::Unix(..) | Socket::Streams(_) => None,
         }
     }
 
@@ -111,6 +123,13 @@ impl Listener {
                 Stream::Tcp(stream)
             }),
             Socket::Unix(listener, _) => listener.poll_accept(cx).map_ok(|(stream, _)| Stream::Unix(stream)),
+            Socket::Streams(incoming) => {
+                match incoming.lock().unwrap_or_else(PoisonError::into_inner).poll_next(cx) {
+                    Poll::Ready(Some((peer, stream))) => Poll::Ready(Ok(Stream::Libp2p(stream.compat(), peer))),
+                    // A host that has ended is its owner's to notice.
+                    Poll::Ready(None) | Poll::Pending => Poll::Pending,
+                }
+            }
         }
     }
 }
@@ -134,6 +153,7 @@ fn multiaddress(address: SocketAddr) -> String {
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Libp2p(Compat<swarm::Stream>, PeerId),
 }
 
 impl Stream {
@@ -142,7 +162,13 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.peer_addr().map_or(Remote::Local, |address| Remote::Address(address.ip())),
             Self::Unix(_) => Remote::Local,
+            Self::Libp2p(_, peer) => Remote::Peer(*peer),
         }
+    }
+
+    /// Whether bytes are encrypted below.
+    pub(super) const fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Libp2p(..))
     }
 }
 
@@ -151,6 +177,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Libp2p(stream, _) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -160,6 +187,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Libp2p(stream, _) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -167,6 +195,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Libp2p(stream, _) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -174,6 +203,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Libp2p(stream, _) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -2,11 +2,15 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::model::PeerId;
+
 /// Goes with every request: who sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
     /// Whoever has this address.
     Address(IpAddr),
+    /// A peer, over libp2p.
+    Peer(PeerId),
     /// A process of this machine, over a unix socket.
     Local,
 }
@@ -16,6 +20,7 @@ impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
+            Self::Peer(peer) => peer.fmt(f),
             Self::Local => f.write_str("@"),
         }
     }

@@ -155,7 +155,7 @@ async fn accept(listeners: &[Listener], turn: &mut usize) -> io::Result<Stream> 
 /// Shakes hands where that is asked for; then answers.
 async fn welcome(stream: Stream, common: Arc<Common>, shared: Arc<Shared>, stop: CancellationToken) {
     let remote = stream.remote();
-    let Some(tls) = &common.tls else {
+    let Some(tls) = common.tls.as_ref().filter(|_| !stream.is_encrypted()) else {
         return converse((stream, remote), common, shared, stop).await;
     };
     let shaken = tokio::select! {

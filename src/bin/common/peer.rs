@@ -13,10 +13,10 @@ use futures::future::{join_all, select_all};
 use ipfs_cluster::api::http::{self, Listener, Timeouts, Tls};
 use ipfs_cluster::api::{AccessLog, Cors, Credentials, metrics, rest};
 use ipfs_cluster::cluster::{self, Cluster, STOP_MAX};
-use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity, MetricsConfig};
+use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity, Libp2pApi, MetricsConfig};
 use ipfs_cluster::model::Multiaddr;
 use ipfs_cluster::observe::{LogLevels, Meters};
-use ipfs_cluster::swarm::SwarmError;
+use ipfs_cluster::swarm::{SwarmError, tunnel};
 use ipfs_cluster::task::{self, Fatal, Task};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,7 @@ pub async fn run_peer(
     let keypair = identity.keypair().clone();
     let args = cluster::Args { config, keypair, bootstrap, meters: Meters::default() };
     let mut peer = cluster::start(args).await.map_err(PeerError::of_cluster)?;
-    let writer = bound.writer.take();
+    let helpers = [bound.host.take(), bound.writer.take()];
     let mut fronts = Fronts::default();
     if let Some(api) = restapi {
         let levels = reload.log.levels.clone();
@@ -111,9 +111,9 @@ pub async fn run_peer(
     drop(reload);
     // The front ends are the peer's users, so they go first; whatever becomes of them, the peer closes its stores.
     let fronts = fronts.stop().await;
-    if let Some(writer) = writer {
-        // What it could not write it has told; a log on a disk that hangs must not keep the stores from closing.
-        let _ = tokio::time::timeout(HELPER_STOP_MAX, writer.stop()).await;
+    for helper in helpers.into_iter().flatten() {
+        // What they could not do they have told; a log on a disk that hangs must not keep the stores from closing.
+        let _ = tokio::time::timeout(HELPER_STOP_MAX, helper.stop()).await;
     }
     let peer = peer.stop_by(deadline).await.map_err(PeerError::of_cluster);
     ended.and(fronts).and(peer)
@@ -162,6 +162,8 @@ struct Bound {
     tls: Option<Tls>,
     log: Option<AccessLog>,
     writer: Option<Task>,
+    /// What carries streams over libp2p.
+    host: Option<Task>,
 }
 
 async fn bind(api: &HttpApiConfig) -> Result<Bound, Fatal> {
@@ -175,19 +177,22 @@ async fn bind(api: &HttpApiConfig) -> Result<Bound, Fatal> {
         tracing::info!(address = listener.address(), "REST API");
         listeners.push(listener);
     }
+    let mut host = None;
+    if let Some(Libp2pApi { listen, identity }) = api.libp2p.as_deref() {
+        let (incoming, task) = Box::pin(tunnel::listen(identity.keypair(), listen)).await?;
+        let listener = Listener::streams(incoming);
+        tracing::info!(address = listener.address(), "REST API over libp2p");
+        listeners.push(listener);
+        host = Some(task);
+    }
     let (log, writer) = match &api.http_log_file {
         Some(path) => AccessLog::to_file(path).map(|(log, writer)| (log, Some(writer)))?,
         None => (AccessLog::to_log(), None),
     };
-    Ok(Bound { listeners, tls, log: Some(log), writer })
+    Ok(Bound { listeners, tls, log: Some(log), writer, host })
 }
 
-fn serve(
-    cluster: Cluster,
-    api: &HttpApiConfig,
-    Bound { listeners, tls, log, .. }: Bound,
-    levels: LogLevels,
-) -> Task {
+fn serve(cluster: Cluster, api: &HttpApiConfig, Bound { listeners, tls, log, .. }: Bound, levels: LogLevels) -> Task {
     let users = |users: &ipfs_cluster::config::Credentials| {
         Credentials::new(&users.iter().map(|(user, word)| (user.to_owned(), word.to_owned())).collect())
     };

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use ipfs_cluster::client::{Client, ClientArgs, NewError};
 use ipfs_cluster::config::{Secret, SecretError};
+use ipfs_cluster::swarm;
 use tracing_subscriber::EnvFilter;
 
 use super::common::Values;
@@ -22,35 +23,37 @@ impl Globals {
         if flags.is_on("debug") {
             log_to_stderr();
         }
-        secret(flags.text("secret"))?;
         let json = match flags.text("encoding") {
             "text" => false,
             "json" => true,
             _ => return Err(Failure::argument("", &"unsupported encoding")),
         };
-        Ok(Self { json, client: Client::new(&args(flags)).map_err(|error| refused(&error))? })
+        let args = args(flags)?;
+        Ok(Self { json, client: Client::new(&args).map_err(|error| refused(&error))? })
     }
 }
 
-fn args(flags: &Values) -> ClientArgs {
+fn args(flags: &Values) -> Result<ClientArgs, Failure> {
     let basic_auth = Some(flags.text("basic-auth")).filter(|text| !text.is_empty()).map(credentials);
     let timeout = u64::try_from(flags.number("timeout")).ok().filter(|seconds| *seconds > 0);
-    ClientArgs {
+    Ok(ClientArgs {
         hosts: flags.text("host").split(',').map(|host| host.trim().to_owned()).collect(),
         https: flags.is_on("https") || (basic_auth.is_some() && !flags.is_on("force-http")),
         no_check_certificate: flags.is_on("no-check-certificate"),
         basic_auth,
         timeout: timeout.map(Duration::from_secs),
-    }
+        secret: secret(flags.text("secret"), flags.text("host"))?,
+    })
 }
 
-/// A secret is for endpoints over libp2p, of which this version has none; what is not even hex is told all the same.
-fn secret(text: &str) -> Result<(), Failure> {
+/// The secret of hosts over libp2p; as in Go, its length matters to those alone.
+fn secret(text: &str, hosts: &str) -> Result<Option<swarm::Secret>, Failure> {
+    let is_used = ["/p2p/", "/ipfs/", "/dnsaddr/"].iter().any(|part| hosts.contains(part));
     match Secret::from_hex(text) {
-        Ok(_) | Err(SecretError::Length(_)) => Ok(()),
-        Err(error @ (SecretError::Odd | SecretError::NotHex { .. })) => {
-            Err(Failure::argument("parsing secret", &error))
-        }
+        _ if text.is_empty() => Ok(None),
+        Ok(secret) => Ok(Some(swarm::Secret(*secret.bytes()))),
+        Err(SecretError::Length(_)) if !is_used => Ok(None),
+        Err(error) => Err(Failure::argument("parsing secret", &error)),
     }
 }
 
@@ -62,7 +65,7 @@ fn credentials(text: &str) -> (String, String) {
 fn refused(error: &NewError) -> Failure {
     match error {
         NewError::Address { .. } | NewError::NoHost => Failure::argument("parsing host multiaddress", error),
-        NewError::Libp2p(_) | NewError::Unusable(_) => Failure::argument("creating configs", error),
+        NewError::Unusable(_) => Failure::argument("creating configs", error),
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::fault::{Faults, Faulty};
 use super::reader::Reader;
 use super::resolve::Resolved;
+use crate::config::disk::{Identity, IdentityError};
 use crate::config::file::reason;
-use crate::config::typed::{Cors, HttpApiConfig, ProxyConfig, TlsFiles};
+use crate::config::typed::{Cors, HttpApiConfig, Libp2pApi, ProxyConfig, TlsFiles};
 use crate::config::value::Credentials;
 
 /// The shortest limit of a request's head, in bytes.
@@ -21,10 +22,11 @@ pub(super) fn http(resolved: &Resolved, faults: &mut Faults, folder: &Path, sect
     let name = r.name().to_owned();
     let key = |key: &str| format!("{name}.{key}");
     let tls = tls(&mut r);
-    no_libp2p(&mut r);
+    let libp2p = libp2p(&mut r);
     let config = HttpApiConfig {
         http_listen_multiaddress: r.endpoints("http_listen_multiaddress", &key("http_listen_multiaddress")),
         tls,
+        libp2p,
         read_timeout: timeout(&mut r, "read_timeout", &key("read_timeout is invalid")),
         read_header_timeout: timeout(&mut r, "read_header_timeout", &key("read_header_timeout is invalid")),
         write_timeout: timeout(&mut r, "write_timeout", &key("write_timeout is invalid")),
@@ -85,11 +87,33 @@ fn tls(r: &mut Reader) -> Option<TlsFiles> {
     Some(TlsFiles { ssl_cert_file, ssl_key_file })
 }
 
-/// A listener of its own on libp2p is refused rather than left out in silence.
-fn no_libp2p(r: &mut Reader) {
-    if !r.texts("libp2p_listen_multiaddress").is_empty() {
-        let message = format!("{}.libp2p_listen_multiaddress is not supported by this version: remove it", r.name());
-        r.fault("libp2p_listen_multiaddress", message);
+/// A host of its own on libp2p: address, ID and key, all or none.
+fn libp2p(r: &mut Reader) -> Option<Box<Libp2pApi>> {
+    let name = r.name().to_owned();
+    let listen = r.addresses("libp2p_listen_multiaddress", &format!("{name}.libp2p_listen_multiaddress"));
+    let (id, key) = (r.text("id"), r.text("private_key"));
+    match (r.texts("libp2p_listen_multiaddress").is_empty(), id.is_empty(), key.is_empty()) {
+        (true, true, true) => return None,
+        (false, false, false) => (),
+        _ => {
+            r.fault("libp2p_listen_multiaddress", "all ID, private_key and libp2p_listen_multiaddress should be set");
+            return None;
+        }
+    }
+    match Identity::parse(id, key) {
+        Ok(identity) => Some(Box::new(Libp2pApi { listen, identity })),
+        Err(error) => {
+            let (key, message) = match error {
+                IdentityError::Id(error) => ("id", format!("error parsing {name}.ID: {error}")),
+                IdentityError::Base64(error) => ("private_key", format!("error decoding {name}.private_key: {error}")),
+                IdentityError::Key(error) => ("private_key", format!("error parsing {name}.private_key ID: {error}")),
+                IdentityError::Mismatch | IdentityError::Json(_) | IdentityError::TooLong | IdentityError::Io(_) => {
+                    ("id", format!("{name}.ID does not match private_key"))
+                }
+            };
+            r.fault(key, message);
+            None
+        }
     }
 }
 

@@ -89,7 +89,7 @@ fn the_parts_defaults_are_the_documented_ones() {
     assert_eq!((rest.read_timeout, rest.write_timeout), (None, None));
     assert_eq!((rest.read_header_timeout, rest.idle_timeout), (Some(seconds(5)), Some(seconds(120))));
     assert_eq!(rest.max_header_bytes, 4096);
-    assert_eq!((rest.basic_auth_credentials, rest.tls, rest.http_log_file), (None, None, None));
+    assert_eq!((rest.basic_auth_credentials, rest.tls, rest.libp2p, rest.http_log_file), (None, None, None, None));
     assert_eq!(rest.cors.allowed_origins, ["*"]);
     assert_eq!(rest.cors.exposed_headers.len(), 4);
     assert!(rest.cors.allow_credentials && rest.cors.max_age.is_zero());

@@ -22,6 +22,15 @@ pub struct Identity {
     encoded: Zeroizing<String>,
 }
 
+impl PartialEq for Identity {
+    /// The ID says which key it is.
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Identity {}
+
 /// Why there is no identity; the texts are Go's.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {

@@ -1,13 +1,11 @@
 //! Builds a swarm and lets it listen.
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use libp2p::gossipsub::IdentTopic;
-use libp2p::multiaddr::Protocol;
 use libp2p::swarm::{Config, SwarmEvent};
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::mpsc;
@@ -26,7 +24,7 @@ use crate::swarm::event::Event;
 use crate::swarm::handle::{Shared, Swarm};
 use crate::swarm::inbound;
 use crate::swarm::traffic::Tallies;
-use crate::swarm::transport::{Reached, build, ip_part, is_supported};
+use crate::swarm::transport::{Reached, build, is_free, is_supported};
 use crate::task::{self, Task};
 
 /// How long a connection that nobody uses stays: calls want it, and peers trim on their side.
@@ -125,15 +123,6 @@ fn listen(swarm: &mut libp2p::Swarm<Behaviour>, addresses: &[Multiaddr]) -> Resu
         return Err(SwarmError::Listen(faults.join("; ")));
     }
     Ok(())
-}
-
-/// Fails when another program listens at `address`: the transport shares ports, so that it would get half of our peers.
-fn is_free(address: &Multiaddr) -> io::Result<()> {
-    let mut parts = address.iter();
-    let (Some(ip), Some(Protocol::Tcp(port))) = (parts.next().and_then(|part| ip_part(&part)), parts.next()) else {
-        return Ok(());
-    };
-    if port == 0 { Ok(()) } else { TcpListener::bind((ip, port)).map(drop) }
 }
 
 fn subscribe(
