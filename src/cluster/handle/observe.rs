@@ -84,8 +84,9 @@ impl Cluster {
 
 #[cfg(test)]
 mod tests {
-    use crate::cluster::testing::{Lone, cid};
+    use crate::cluster::testing::{Lone, cid, metric_of};
     use crate::model::{PinOptions, TrackerStatus};
+    use crate::task;
 
     #[tokio::test]
     async fn a_lone_peer_whose_daemon_is_away_shows_what_waits() {
@@ -106,6 +107,9 @@ mod tests {
         assert!(!seen.ipfs_is_up && seen.disk_weight.is_none());
         assert_eq!(seen.store_bytes.iter().map(|(store, _)| *store).collect::<Vec<_>>(), ["pinset", "ledger"]);
         assert!(seen.store_bytes.iter().all(|(_, bytes)| *bytes > 0) && seen.free_bytes.is_some());
+        let disk = metric_of("freespace", lone.cluster.own_id(), 7);
+        assert!(lone.cluster.inner.members.receive(disk, task::wall()));
+        assert_eq!(lone.cluster.observe().disk_weight, Some(7));
         lone.stop().await;
     }
 }
