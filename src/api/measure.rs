@@ -2,11 +2,13 @@
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 
-use crate::observe::HttpMeters;
+use crate::observe::{HttpMeters, TRACE, adopt, rename};
 use crate::task;
 
 /// What a request without a route counts as.
@@ -19,12 +21,42 @@ struct Route(MatchedPath);
 /// Around a router: counts and times what it answers, refusals too.
 pub(super) async fn measure(State(meters): State<HttpMeters>, request: Request, next: Next) -> Response {
     let (method, began) = (name(request.method()), task::now());
-    let mut response = next.run(request).await;
+    let span = span(method, &request);
+    let mut response = next.run(request).instrument(span.clone()).await;
     let route = response.extensions_mut().remove::<Route>();
     let took: Duration = task::now().duration_since(began);
     let route = route.as_ref().map_or(NO_ROUTE, |Route(path)| path.as_str());
     meters.answered(method, route, response.status().as_u16(), took);
+    tell(&span, method, route, response.status());
     response
+}
+
+/// The span of a request, a child of the one that the client names; what a client wrote is not in it.
+fn span(method: &'static str, request: &Request) -> Span {
+    let span = info_span!(
+        target: TRACE,
+        "request",
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.route = Empty,
+        http.response.status_code = Empty,
+    );
+    adopt(&span, request.headers());
+    span
+}
+
+/// Its route is known when it is answered.
+fn tell(span: &Span, method: &str, route: &str, status: StatusCode) {
+    if span.is_disabled() {
+        return;
+    }
+    rename(span, format!("{method} {route}"));
+    span.record("http.route", route);
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "error");
+    }
 }
 
 /// Inside a router: says which route it is.

@@ -119,7 +119,7 @@ pub fn open_cluster(
     swarm: Swarm,
     meters: Meters,
 ) -> Result<(Cluster, Task), Fatal> {
-    let ipfs: Arc<dyn Connector> = Arc::new(Metered::new(connector(config)?, meters.ipfs.clone()));
+    let ipfs: Arc<dyn Connector> = Arc::new(Metered::new(connector(config)?, &meters));
     let calls = Calls::new(swarm.clone());
     let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), ledger, &pinset)?;
     let inner = Inner {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::stream::{self, BoxStream, StreamExt};
+use tracing::instrument;
 
 use super::error::Error;
 use super::flow::{self, Defaults};
@@ -21,7 +22,7 @@ use super::status::Local;
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
 use crate::ipfs::Connector;
 use crate::model::{Alert, Cid, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, Replication, Trust, UnixMillis};
-use crate::observe::Meters;
+use crate::observe::{Meters, TRACE};
 use crate::swarm::calls::{self, Calls};
 use crate::swarm::{Swarm, Traffic};
 use crate::task;
@@ -198,13 +199,17 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Error`], in Go's words where Go has any.
+    #[instrument(target = TRACE, name = "cluster.pin", skip_all, fields(%cid))]
     pub async fn pin(&self, cid: Cid, options: PinOptions) -> Result<Pin, Error> {
         self.writable()?;
         for _ in 0..STALE_TRIES {
             let existing = self.inner.pinset.get(&cid)?;
             let pin = self.decide(cid, &options, existing.as_ref().map(|(pin, _)| pin))?;
             match self.inner.pinset.write(Op::Pin(Box::new(pin.clone())), seen(existing)).await {
-                Ok(_) => return Ok(pin),
+                Ok(_) => {
+                    self.inner.meters.origins.note(|| cid.to_bytes());
+                    return Ok(pin);
+                }
                 Err(Error::Write(WriteError::Stale)) => (),
                 Err(error) => return Err(error),
             }
@@ -250,6 +255,7 @@ impl Cluster {
         Ok(self.unpin_if(cid, is_expired).await?.is_some())
     }
 
+    #[instrument(target = TRACE, name = "cluster.unpin", skip_all, fields(%cid))]
     async fn unpin_if(&self, cid: Cid, wanted: impl Fn(&Pin) -> bool) -> Result<Option<Pin>, Error> {
         self.writable()?;
         for _ in 0..STALE_TRIES {

@@ -7,23 +7,28 @@ use std::time::Instant;
 use futures::Stream;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{BoxStream, StreamExt};
+use opentelemetry::Context as Origin;
+use tracing::field::Empty;
+use tracing::{Span, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::connector::{Connector, Held, IpfsError, PinRequest, Progress, RepoStat};
 use crate::model::{Cid, GcKey, IpfsInfo, Multiaddr, PeerId};
-use crate::observe::IpfsMeters;
+use crate::observe::{IpfsMeters, Meters, Origins, TRACE};
 use crate::task;
 
 /// Counts and times the calls on another connector.
 pub struct Metered {
     inner: Arc<dyn Connector>,
     meters: IpfsMeters,
+    origins: Origins,
 }
 
 impl Metered {
     /// Counts the calls on `inner`.
     #[must_use]
-    pub fn new(inner: Arc<dyn Connector>, meters: IpfsMeters) -> Self {
-        Self { inner, meters }
+    pub fn new(inner: Arc<dyn Connector>, meters: &Meters) -> Self {
+        Self { inner, meters: meters.ipfs.clone(), origins: meters.origins.clone() }
     }
 
     fn call<T: Send + 'static>(
@@ -31,7 +36,7 @@ impl Metered {
         name: &'static str,
         answer: BoxFuture<'static, Result<T, IpfsError>>,
     ) -> BoxFuture<'static, Result<T, IpfsError>> {
-        let timer = Timer::start(name, &self.meters);
+        let timer = Timer::start(name, &self.meters, span(name, None));
         async move {
             let answer = answer.await;
             timer.end(answer.is_err());
@@ -43,12 +48,30 @@ impl Metered {
     fn stream<T: Send + 'static>(
         &self,
         name: &'static str,
-        items: BoxStream<'static, Result<T, IpfsError>>,
+        (items, span): (BoxStream<'static, Result<T, IpfsError>>, Span),
         end: impl FnOnce(&IpfsMeters, End) + Send + Unpin + 'static,
     ) -> BoxStream<'static, Result<T, IpfsError>> {
-        let timer = Timer::start(name, &self.meters);
+        let timer = Timer::start(name, &self.meters, span);
         Timed { items, count: 0, timer: Some(timer), end: Some(end) }.boxed()
     }
+}
+
+/// The span of a call, for somebody who is traced: what a peer asks by itself is nobody's.
+fn span(call: &'static str, origin: Option<Origin>) -> Span {
+    if origin.is_none() && Span::current().is_disabled() {
+        return Span::none();
+    }
+    let span =
+        info_span!(target: TRACE, "ipfs", otel.name = call_name(call), otel.kind = "client", otel.status_code = Empty);
+    if let Some(origin) = origin {
+        // Fails only where nobody traces.
+        let _ = span.set_parent(origin);
+    }
+    span
+}
+
+fn call_name(call: &str) -> String {
+    format!("ipfs.{call}")
 }
 
 /// One call that runs; when it is dropped before its end, it was given up, which is no success.
@@ -57,15 +80,19 @@ struct Timer {
     meters: IpfsMeters,
     began: Instant,
     is_open: bool,
+    span: Span,
 }
 
 impl Timer {
-    fn start(name: &'static str, meters: &IpfsMeters) -> Self {
-        Self { name, meters: meters.clone(), began: task::now(), is_open: true }
+    fn start(name: &'static str, meters: &IpfsMeters, span: Span) -> Self {
+        Self { name, meters: meters.clone(), began: task::now(), is_open: true, span }
     }
 
     fn end(mut self, is_error: bool) {
         self.is_open = false;
+        if is_error {
+            self.span.record("otel.status_code", "error");
+        }
         self.meters.called(self.name, task::now().duration_since(self.began), is_error);
     }
 }
@@ -113,7 +140,8 @@ impl<T, F: FnOnce(&IpfsMeters, End) + Unpin> Stream for Timed<T, F> {
 impl Connector for Metered {
     fn pin(&self, request: PinRequest) -> BoxStream<'static, Result<Progress, IpfsError>> {
         self.meters.pin_asked();
-        self.stream("pin", self.inner.pin(request), |meters, end| {
+        let span = span("pin", self.origins.take(|| request.cid.to_bytes()));
+        self.stream("pin", (self.inner.pin(request), span), |meters, end| {
             if end.is_error { meters.pin_failed() } else { meters.holds_more(1) }
         })
     }
@@ -128,7 +156,7 @@ impl Connector for Metered {
     }
 
     fn list(&self) -> BoxStream<'static, Result<(Cid, Held), IpfsError>> {
-        self.stream("list", self.inner.list(), |meters, end| {
+        self.stream("list", (self.inner.list(), span("list", None)), |meters, end| {
             if !end.is_error {
                 meters.holds(end.count);
             }
@@ -167,7 +195,7 @@ mod tests {
     use super::*;
     use crate::ipfs::fake::{Fake, Script, cid};
     use crate::model::MaxDepth;
-    use crate::observe::{Meters, page};
+    use crate::observe::page;
 
     fn request(n: u64) -> PinRequest {
         let (name, update_from, origins) = Default::default();
@@ -185,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn pins_failures_and_what_is_held_are_counted() {
         let (fake, meters) = (Fake::default(), Meters::default());
-        let ipfs = Metered::new(Arc::new(fake.clone()), meters.ipfs.clone());
+        let ipfs = Metered::new(Arc::new(fake.clone()), &meters);
         fake.script(cid(2), Script::Fail(IpfsError::Garbled("once".into())));
         for n in 0..3 {
             let _ = ipfs.pin(request(n)).collect::<Vec<_>>().await;
@@ -206,7 +234,7 @@ mod tests {
     async fn a_call_that_is_given_up_is_an_error() {
         let (fake, meters) = (Fake::default(), Meters::default());
         fake.script(cid(1), Script::Hang);
-        let ipfs = Metered::new(Arc::new(fake), meters.ipfs.clone());
+        let ipfs = Metered::new(Arc::new(fake), &meters);
         let mut pin = ipfs.pin(request(1));
         assert!(futures::poll!(pin.next()).is_pending());
         drop(pin);

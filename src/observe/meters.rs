@@ -8,6 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::page::PlainCounter;
+use super::traces::Origins;
 
 /// Seconds, for what a client or a disk waits for.
 const FAST: [f64; 13] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -27,6 +28,8 @@ pub struct Meters {
     pub pinset: PinsetMeters,
     /// Of its IPFS daemon.
     pub ipfs: IpfsMeters,
+    /// The traced requests that the daemon will be asked for something for.
+    pub origins: Origins,
 }
 
 impl Meters {

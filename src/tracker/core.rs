@@ -217,21 +217,18 @@ impl Queue {
 
     /// Returns what waits and what runs.
     pub fn load_now(&self) -> Load {
-        let of = |lane| self.lanes.len_of(lane);
-        Load {
-            waiting: [
-                ("hot", of(Lane::Hot)),
-                ("fresh", of(Lane::Fresh)),
-                ("retry", of(Lane::Retry)),
-                ("unpin", of(Lane::Unpin)),
-            ],
-            running: [
-                ("probing", self.running(|phase| phase == Phase::Probing)),
-                ("transferring", self.running(|phase| phase == Phase::Transferring)),
-                ("unpinning", self.running(|phase| phase == Phase::Unpinning)),
-                ("ending", self.running(|phase| matches!(phase, Phase::Ending(_)))),
-            ],
+        let mut running = [("probing", 0), ("transferring", 0), ("unpinning", 0), ("ending", 0)];
+        for job in self.jobs.values() {
+            let at = match job.phase {
+                Phase::Probing => 0,
+                Phase::Transferring => 1,
+                Phase::Unpinning => 2,
+                Phase::Ending(_) => 3,
+            };
+            running[at].1 += 1;
         }
+        let lanes = [("hot", Lane::Hot), ("fresh", Lane::Fresh), ("retry", Lane::Retry), ("unpin", Lane::Unpin)];
+        Load { waiting: lanes.map(|(name, lane)| (name, self.lanes.len_of(lane))), running }
     }
 
     /// Returns what to start or cancel next; called until it returns [`None`].

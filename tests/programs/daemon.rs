@@ -112,6 +112,11 @@ impl<'a> Daemon<'a> {
         self.ctl(&["pin", "ls", cid]).code == 0
     }
 
+    /// The port of its API.
+    pub fn rest(&self) -> u16 {
+        self.rest
+    }
+
     /// Its ID.
     pub fn id(&self) -> String {
         self.service(&["id"], "").stdout.trim().to_owned()

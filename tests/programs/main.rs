@@ -16,5 +16,6 @@ mod reload;
 mod service;
 mod source;
 mod stage;
+mod traces;
 mod tunnel;
 mod watch;

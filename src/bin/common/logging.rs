@@ -4,8 +4,11 @@ mod sinks;
 
 use std::sync::Arc;
 
-use ipfs_cluster::observe::{Levels, LogLevels};
+use ipfs_cluster::observe::{Levels, LogLevels, Traces};
+use tracing::Subscriber;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, reload};
 
@@ -17,6 +20,8 @@ use sinks::Sinks;
 pub struct Log {
     /// Its levels, which may change.
     pub levels: LogLevels,
+    /// What is told to a collector of traces beside it.
+    pub traces: Traces,
     sinks: Arc<Sinks>,
 }
 
@@ -41,10 +46,28 @@ pub fn start(levels: Levels) -> Result<Log, String> {
         .with_ansi(look == Lines::Coloured)
         .event_format(look)
         .with_filter(filter);
+    let (spans, traces) = spans();
     // Fails only when there is a subscriber already.
-    let _ = tracing_subscriber::registry().with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(spans).try_init();
     let levels = LogLevels::new(levels, Box::new(move |targets| handle.reload(targets).is_ok()));
-    Ok(Log { levels, sinks })
+    Ok(Log { levels, traces, sinks })
+}
+
+/// The layer that makes spans, which lets nothing pass until traces begin.
+fn spans<S>() -> (impl Layer<S>, Traces)
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let traces = Traces::default();
+    let (filter, handle) = reload::Layer::new(Targets::new());
+    traces.filtered_by(move |targets| handle.reload(targets).is_ok());
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(traces.tracer())
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false);
+    (layer.with_filter(filter), traces)
 }
 
 fn look(format: &str, is_terminal: bool) -> Lines {

@@ -15,10 +15,11 @@ use ipfs_cluster::api::{AccessLog, Cors, Credentials, metrics, rest};
 use ipfs_cluster::cluster::{self, Cluster, STOP_MAX};
 use ipfs_cluster::config::{Config, Endpoint, HttpApiConfig, Identity, Libp2pApi, MetricsConfig};
 use ipfs_cluster::model::Multiaddr;
-use ipfs_cluster::observe::{LogLevels, Meters};
+use ipfs_cluster::observe::{self, LogLevels, Meters, Traces, TracesArgs};
 use ipfs_cluster::swarm::{SwarmError, tunnel};
 use ipfs_cluster::task::{self, Fatal, Task};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 pub use reload::{ReadTrust, Reload};
@@ -50,6 +51,10 @@ impl PeerError {
 
     fn of_api(cause: Fatal) -> Self {
         Self { doing: "creating REST API component", cause }
+    }
+
+    fn of_traces(cause: Fatal) -> Self {
+        Self { doing: "creating tracing component", cause }
     }
 
     fn of_metrics(cause: Fatal) -> Self {
@@ -85,6 +90,8 @@ pub async fn run_peer(
         Some(api) => bind(api).await.map_err(PeerError::of_api)?,
         None => Bound::default(),
     };
+    let traces = reload.log.traces.clone();
+    begin_traces(&traces, &config, &identity).map_err(PeerError::of_traces)?;
     let watched = bind_metrics(metrics.as_ref()).await.map_err(PeerError::of_metrics)?;
     let keypair = identity.keypair().clone();
     let args = cluster::Args { config, keypair, bootstrap, meters: Meters::default() };
@@ -115,7 +122,10 @@ pub async fn run_peer(
         // What they could not do they have told; a log on a disk that hangs must not keep the stores from closing.
         let _ = tokio::time::timeout(HELPER_STOP_MAX, helper.stop()).await;
     }
+    // Beside the rest of the stop, which it is not to make longer; it waits without an executor.
+    let last_spans = tokio::task::spawn_blocking(move || traces.end());
     let peer = peer.stop_by(deadline).await.map_err(PeerError::of_cluster);
+    let _ = last_spans.await;
     ended.and(fronts).and(peer)
 }
 
@@ -215,6 +225,21 @@ fn serve(cluster: Cluster, api: &HttpApiConfig, Bound { listeners, tls, log, .. 
         },
         max_header_bytes: api.max_header_bytes,
     })
+}
+
+/// Traces requests from now on, when the configuration says so.
+fn begin_traces(traces: &Traces, config: &Config, identity: &Identity) -> Result<(), Fatal> {
+    let Some(tracing) = config.tracing.as_ref().filter(|tracing| tracing.enable_tracing) else { return Ok(()) };
+    let endpoint = observe::endpoint(&tracing.jaeger_agent_endpoint, |name| std::env::var(name).ok())?;
+    let args = TracesArgs {
+        endpoint,
+        share: tracing.sampling_prob,
+        service: format!("{}-{}", tracing.service_name, config.cluster.peername),
+        peer: identity.keypair().public().to_peer_id().to_string(),
+    };
+    traces.begin(&args, Handle::current())?;
+    tracing::info!(share = args.share, service = args.service, "traces are sent by OTLP");
+    Ok(())
 }
 
 async fn bind_metrics(metrics: Option<&MetricsConfig>) -> Result<Option<Listener>, Fatal> {

@@ -104,6 +104,8 @@ mod tests {
             news.changed().await.unwrap();
         };
         assert_eq!((quiet.summary.entries, seen.summary.entries, seen.members, seen.connected), (0, 3, 1, 0));
+        assert_eq!(seen.tracker.waiting.iter().map(|(_, n)| n).sum::<usize>(), 3, "{:?}", seen.tracker);
+        assert_eq!(seen.tracker.running.iter().map(|(_, n)| n).sum::<usize>(), 0, "{:?}", seen.tracker);
         assert!(!seen.ipfs_is_up && seen.disk_weight.is_none());
         assert_eq!(seen.store_bytes.iter().map(|(store, _)| *store).collect::<Vec<_>>(), ["pinset", "ledger"]);
         assert!(seen.store_bytes.iter().all(|(_, bytes)| *bytes > 0) && seen.free_bytes.is_some());

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use crate::cluster::Error;
 use crate::crdt::{Input, Op, Seen, Ticket};
@@ -25,8 +26,8 @@ pub(super) type Reply = oneshot::Sender<Result<Pin, Error>>;
 
 /// What callers ask of the writer thread.
 pub(super) enum Command {
-    /// Make a local write and answer it.
-    Write { op: Op, seen: Seen, reply: Reply },
+    /// Make a local write and answer it, as a part of the span.
+    Write { op: Op, seen: Seen, reply: Reply, span: Span },
     /// Take an input that nobody waits for.
     Take { input: Input },
     /// Believe these from the next turn on.
@@ -40,6 +41,8 @@ pub(super) enum Command {
 pub(super) struct Batch {
     pub inputs: Vec<Input>,
     pub replies: BTreeMap<Ticket, Reply>,
+    /// Of writes that are traced: each sees the turn as its own.
+    pub spans: Vec<Span>,
     /// Bytes of rows that it is expected to write.
     pub bytes: u64,
     ops: usize,
@@ -48,7 +51,10 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Adds a write; the ticket is the batch's own.
-    pub fn write(&mut self, op: Op, seen: Seen, reply: Reply) {
+    pub fn write(&mut self, op: Op, seen: Seen, reply: Reply, span: Span) {
+        if !span.is_disabled() {
+            self.spans.push(span);
+        }
         let ticket = self.ticket();
         self.bytes += op_bytes(&op);
         self.ops += 1;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{Span, instrument};
 
 use super::batch::{Command, weight};
 use super::shared::{Full, ReadFailure, Shared, State};
@@ -13,7 +14,7 @@ use super::turn::news_key;
 use crate::cluster::Error;
 use crate::crdt::{self, Answer, Check, Input, Op, OpId, ReadRows, RowsError, Seen, Summary, Table};
 use crate::model::{Cid, Pin, Trust, UnixMillis};
-use crate::observe::PinsetMeters;
+use crate::observe::{PinsetMeters, TRACE};
 use crate::task;
 
 /// Rows that one read returns at most: a read transaction must not live long.
@@ -60,10 +61,11 @@ impl Pinset {
     /// # Errors
     /// [`Error::Write`], [`Error::NotFound`], [`Error::NoSpace`], [`Error::Reopening`], [`Error::Shutdown`]; after
     /// [`Error::Other`] the write may have been made.
+    #[instrument(target = TRACE, name = "pinset.write", skip_all)]
     pub async fn write(&self, op: Op, seen: Seen) -> Result<Pin, Error> {
         let (reply, answer) = oneshot::channel();
-        let began = task::now();
-        self.commands.send(Command::Write { op, seen, reply }).await.map_err(|_| Error::Shutdown)?;
+        let (began, span) = (task::now(), Span::current());
+        self.commands.send(Command::Write { op, seen, reply, span }).await.map_err(|_| Error::Shutdown)?;
         let answer = answer.await.unwrap_or_else(|_| Err(self.unanswered()));
         self.meters.written(task::now().duration_since(began));
         answer

@@ -61,6 +61,25 @@ impl Slot {
     }
 }
 
+/// Since when a peer is not in step with the others.
+struct Behind(Mutex<Option<Instant>>);
+
+impl Behind {
+    fn new(in_sync: bool, now: Instant) -> Self {
+        Self(Mutex::new((!in_sync).then_some(now)))
+    }
+
+    fn tell(&self, in_sync: bool, now: Instant) {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *since = if in_sync { None } else { since.or(Some(now)) };
+    }
+
+    fn long(&self, now: Instant) -> Duration {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+}
+
 /// What the writer thread shows to its handles.
 pub(super) struct Shared {
     slot: RwLock<Slot>,
@@ -69,7 +88,7 @@ pub(super) struct Shared {
     pub news: watch::Sender<u64>,
     pub summary: watch::Sender<Summary>,
     /// Since when changes that others have are missing here.
-    behind_since: Mutex<Option<Instant>>,
+    behind: Behind,
     /// Bytes of inputs in the queue.
     pub queued_bytes: AtomicU64,
     /// Rung when the queue holds fewer bytes.
@@ -96,7 +115,7 @@ impl Shared {
             state: watch::Sender::new(State::Open),
             news: watch::Sender::new(news),
             summary: watch::Sender::new(engine.summary()),
-            behind_since: Mutex::new(Some(task::now()).filter(|_| !engine.summary().in_sync)),
+            behind: Behind::new(engine.summary().in_sync, task::now()),
             queued_bytes: AtomicU64::new(0),
             freed: Notify::new(),
             refused: AtomicU64::new(0),
@@ -131,14 +150,11 @@ impl Shared {
 
     /// How long changes that others have have been missing here.
     pub fn behind(&self, now: Instant) -> Duration {
-        let since = *self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+        self.behind.long(now)
     }
 
     pub fn tell_summary(&self, summary: Summary) {
-        let mut since = self.behind_since.lock().unwrap_or_else(PoisonError::into_inner);
-        *since = if summary.in_sync { None } else { since.or_else(|| Some(task::now())) };
-        drop(since);
+        self.behind.tell(summary.in_sync, task::now());
         self.summary.send_if_modified(|shown| {
             let changed = *shown != summary;
             *shown = summary;
@@ -180,5 +196,23 @@ impl Shared {
     pub fn release(&self, bytes: u64) {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_a_peer_is_behind_counts_from_when_it_fell_behind() {
+        let (start, second) = (task::now(), Duration::from_secs(1));
+        let behind = Behind::new(true, start);
+        assert_eq!(behind.long(start + second), Duration::ZERO);
+        behind.tell(false, start + second);
+        behind.tell(false, start + 3 * second);
+        assert_eq!(behind.long(start + 4 * second), 3 * second);
+        behind.tell(true, start + 5 * second);
+        assert_eq!(behind.long(start + 6 * second), Duration::ZERO);
+        assert_eq!(Behind::new(false, start).long(start + second), second);
     }
 }

@@ -7,6 +7,7 @@ use std::{io, thread};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::{Span, info_span};
 
 use super::batch::{Batch, Command, weight};
 use super::failure::Failure;
@@ -17,7 +18,7 @@ use super::turn::{Committed, Exit, Outbound, commit, last_news};
 use crate::cluster::Error;
 use crate::crdt::{self, Engine, Input, Now, Rows, RowsError};
 use crate::model::{PeerId, Trust, UnixMillis};
-use crate::observe::PinsetMeters;
+use crate::observe::{PinsetMeters, TRACE};
 use crate::store::{PinsetDb, StoreError};
 use crate::task::{self, Fatal};
 
@@ -240,7 +241,7 @@ impl Actor {
 
     fn add(&mut self, command: Command, batch: &mut Batch) {
         match command {
-            Command::Write { op, seen, reply } => batch.write(op, seen, reply),
+            Command::Write { op, seen, reply, span } => batch.write(op, seen, reply, span),
             Command::Take { input } => {
                 self.shared.release(weight(&input));
                 self.note(&input);
@@ -300,7 +301,12 @@ impl Actor {
         if batch.inputs.is_empty() {
             return;
         }
-        match self.commit(std::mem::take(&mut batch.inputs), free >= needed) {
+        let inputs = std::mem::take(&mut batch.inputs);
+        let turn = |parent| info_span!(target: TRACE, parent: &parent, "pinset.turn", inputs = inputs.len());
+        let turns: Vec<Span> = std::mem::take(&mut batch.spans).into_iter().map(turn).collect();
+        let done = self.commit(inputs, free >= needed);
+        drop(turns);
+        match done {
             Ok(done) => self.let_go(batch, done),
             Err(failure) => {
                 // First the state, then the answers: who was told of an error does not find the lost turn's store.

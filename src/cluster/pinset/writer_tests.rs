@@ -265,7 +265,7 @@ async fn writes_that_wait_at_the_stop_are_committed() {
     let world = Arc::new(World { free: AtomicU64::new(u64::MAX), ..World::default() });
     let (pinset, _outbound, writer) = spawn(args(dir.path(), &world)).unwrap();
     let (reply, answer) = oneshot::channel();
-    let write = Command::Write { op: Op::Pin(Box::new(pin(1, "late"))), seen: Seen::Any, reply };
+    let write = Command::Write { op: Op::Pin(Box::new(pin(1, "late"))), seen: Seen::Any, reply, span: Span::none() };
     pinset.commands.try_send(write).map_err(|_| "full").unwrap();
     writer.stop().await.unwrap();
     assert_eq!(answer.await.unwrap().unwrap(), pin(1, "late"));
