@@ -74,7 +74,7 @@ fn spawn_users(
     events: mpsc::Receiver<Event>,
     outbound: mpsc::Receiver<Outbound>,
 ) -> Result<Vec<(&'static str, Task)>, Fatal> {
-    let Inner { own, pinset, swarm, members, trust, counts, notices, .. } = &*cluster.inner;
+    let Inner { own, pinset, swarm, members, trust, counts, notices, meters, .. } = &*cluster.inner;
     let (pinset, swarm, counts) = (pinset.clone(), swarm.clone(), counts.clone());
     let checks = Checks::spawn(ChecksArgs {
         topics: pinset.topics(),
@@ -101,7 +101,7 @@ fn spawn_users(
     let bell = watch::Sender::new(());
     let informers = spawn_informers(build::informer_args(config, cluster, bell.clone()));
     let (neighbours, chores) = chores::spawn(cluster.clone(), build::periods(config));
-    let (answers, answers_task) = calls::spawn(&swarm, Arc::new(Answers(cluster.clone())));
+    let (answers, answers_task) = calls::spawn(&swarm, Arc::new(Answers(cluster.clone())), meters.calls.clone());
     let epochs = Epochs::new(build::epoch(config)?, counts.clone());
     let inlet = Inlet {
         pinset: pinset.clone(),

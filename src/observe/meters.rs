@@ -14,6 +14,9 @@ use super::traces::Origins;
 const FAST: [f64; 13] = [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 /// Seconds, for what another program does, a pin of terabytes too.
 const SLOW: [f64; 13] = [0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 10_800.0, 86_400.0];
+/// Milliseconds of Go's distribution of them, half as fine.
+const MILLISECONDS: [f64; 16] =
+    [0.1, 0.6, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 65.0, 130.0, 250.0, 500.0, 1_000.0, 5_000.0, 20_000.0, 100_000.0];
 /// Inputs of one turn.
 const INPUTS: [f64; 8] = [1.0, 2.0, 5.0, 20.0, 100.0, 500.0, 2_000.0, 10_000.0];
 
@@ -28,6 +31,8 @@ pub struct Meters {
     pub pinset: PinsetMeters,
     /// Of its IPFS daemon.
     pub ipfs: IpfsMeters,
+    /// Of the calls that other peers make.
+    pub calls: CallMeters,
     /// The traced requests that the daemon will be asked for something for.
     pub origins: Origins,
 }
@@ -38,6 +43,7 @@ impl Meters {
         self.http.register(registry);
         self.pinset.register(registry);
         self.ipfs.register(registry);
+        self.calls.register(registry);
     }
 }
 
@@ -126,6 +132,44 @@ impl PinsetMeters {
     }
 }
 
+/// Calls of other peers that were answered, under Go's names.
+#[derive(Clone, Debug)]
+pub struct CallMeters {
+    milliseconds: Histograms<Method>,
+    completed: Family<Method, PlainCounter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Method {
+    gorpc_server_method: String,
+}
+
+impl Default for CallMeters {
+    fn default() -> Self {
+        Self {
+            milliseconds: Family::new_with_constructor(|| Histogram::new(MILLISECONDS)),
+            completed: Family::default(),
+        }
+    }
+}
+
+impl CallMeters {
+    /// A call was answered. `method` is one of those that are served, never what a peer wrote.
+    pub fn answered(&self, method: String, took: Duration) {
+        let method = Method { gorpc_server_method: method };
+        self.milliseconds.get_or_create(&method).observe(took.as_secs_f64() * 1e3);
+        self.completed.get_or_create(&method).inc();
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let help = "Distribution of server latency in milliseconds, by method";
+        let name = "ipfscluster_gorpc_libp2p_io_server_server_latency";
+        registry.register(name, help, self.milliseconds.clone());
+        let help = "Count of calls answered, by method";
+        registry.register("ipfscluster_gorpc_libp2p_io_server_completed_rpcs", help, self.completed.clone());
+    }
+}
+
 /// What was asked of the IPFS daemon.
 #[derive(Clone, Debug)]
 pub struct IpfsMeters {
@@ -210,6 +254,7 @@ mod tests {
         meters.ipfs.called("pin", Duration::from_secs(2), true);
         meters.ipfs.holds(7);
         meters.ipfs.holds_more(-1);
+        meters.calls.answered("Cluster.ID".into(), Duration::from_millis(3));
         let page = page(&registry);
         for line in [
             r#"ipfscluster_http_requests_total{method="GET",route="/pins/{hash}",status="200"} 1"#,
@@ -218,6 +263,9 @@ mod tests {
             "ipfscluster_writer_commit_seconds_count 1",
             r#"ipfscluster_ipfs_call_errors_total{call="pin"} 1"#,
             "ipfscluster_pins_ipfs_pins 6",
+            r#"ipfscluster_gorpc_libp2p_io_server_server_latency_bucket{le="2.0",gorpc_server_method="Cluster.ID"} 0"#,
+            r#"ipfscluster_gorpc_libp2p_io_server_server_latency_bucket{le="4.0",gorpc_server_method="Cluster.ID"} 1"#,
+            r#"ipfscluster_gorpc_libp2p_io_server_completed_rpcs{gorpc_server_method="Cluster.ID"} 1"#,
             "# TYPE ipfscluster_pins_pin_add counter",
             "ipfscluster_pins_pin_add 0",
         ] {

@@ -6,6 +6,6 @@ mod page;
 mod traces;
 
 pub use levels::{LevelError, Levels, LogLevels, facility};
-pub use meters::{HttpMeters, IpfsMeters, Meters, PinsetMeters};
+pub use meters::{CallMeters, HttpMeters, IpfsMeters, Meters, PinsetMeters};
 pub use page::{CONTENT_TYPE, Page, PlainCounter, page};
 pub use traces::{EndpointError, Origins, TRACE, Traces, TracesArgs, TracesError, adopt, endpoint, rename};

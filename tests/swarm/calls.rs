@@ -6,6 +6,7 @@ use futures::future::join_all;
 use futures::stream::BoxStream;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt, stream};
 use ipfs_cluster::model::{Cid, PeerId, PeerInfo, PinInfo, PinInfoShort, StatusFilter, TrackerStatus, UnixMillis};
+use ipfs_cluster::observe::CallMeters;
 use ipfs_cluster::swarm::Event;
 use ipfs_cluster::swarm::calls::{self, Call, CallError, CallServer, Calls, PROTOCOL, Reply, Serve};
 use ipfs_cluster::task::Task;
@@ -96,7 +97,7 @@ async fn pair(trusted: bool, pins: u64) -> Pair {
     a.connected(b.id()).await;
     b.connected(a.id()).await;
     let stub = Stub { own: a.id(), trusts: trusted.then(|| b.id()), pins };
-    let (server, serving) = calls::spawn(&a.swarm, Arc::new(stub));
+    let (server, serving) = calls::spawn(&a.swarm, Arc::new(stub), CallMeters::default());
     let mut jobs = tokio::task::JoinSet::new();
     jobs.spawn(pump(a.events, server));
     jobs.spawn(async move { while b.events.recv().await.is_some() {} });

@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::method::{Access, Call, Method, Reply, access};
 use super::reader::{ReadError, Reader};
+use crate::observe::CallMeters;
 use crate::swarm::counts::Counters;
 use crate::swarm::handle::Swarm;
-use crate::task::{Fatal, Task};
+use crate::task::{self, Fatal, Task};
 use crate::wire::gorpc::{ErrorKind, Response, ServiceId};
 
 /// Streams that wait until the server takes them.
@@ -84,13 +85,13 @@ impl CallServer {
     }
 }
 
-/// Starts to answer calls with `serve`.
+/// Starts to answer calls with `serve`, timed by `meters`.
 #[must_use]
-pub fn spawn(swarm: &Swarm, serve: Arc<dyn Serve>) -> (CallServer, Task) {
+pub fn spawn(swarm: &Swarm, serve: Arc<dyn Serve>, meters: CallMeters) -> (CallServer, Task) {
     let (sender, streams) = mpsc::channel(QUEUE_MAX);
     let counters = swarm.counters();
     let server = CallServer { streams: sender, counters: counters.clone() };
-    let actor = Actor { streams, serve, counters, peers: BTreeMap::new(), jobs: JoinSet::new() };
+    let actor = Actor { streams, serve, counters, meters, peers: BTreeMap::new(), jobs: JoinSet::new() };
     (server, Task::spawn(|stop| actor.run(stop)))
 }
 
@@ -98,6 +99,7 @@ struct Actor {
     streams: mpsc::Receiver<(PeerId, Stream)>,
     serve: Arc<dyn Serve>,
     counters: Arc<Counters>,
+    meters: CallMeters,
     peers: BTreeMap<PeerId, Arc<Semaphore>>,
     jobs: JoinSet<()>,
 }
@@ -124,10 +126,10 @@ impl Actor {
             self.counters.calls_dropped.add(1);
             return;
         };
-        let (serve, counters) = (self.serve.clone(), self.counters.clone());
+        let (serve, counters, meters) = (self.serve.clone(), self.counters.clone(), self.meters.clone());
         self.jobs.spawn(async move {
             let _permit = permit;
-            let outcome = answer(&mut stream, peer, serve.as_ref()).await;
+            let outcome = answer(&mut stream, peer, serve.as_ref(), &meters).await;
             match outcome {
                 Ok(Outcome::Served) => counters.calls_served.add(1),
                 Ok(Outcome::Refused) => counters.calls_refused.add(1),
@@ -165,7 +167,7 @@ impl<E: std::error::Error> From<E> for Broken {
 }
 
 /// Answers the call on `stream`: the right to call is checked before the argument is read.
-async fn answer<S>(stream: &mut S, peer: PeerId, serve: &dyn Serve) -> Result<Outcome, Broken>
+async fn answer<S>(stream: &mut S, peer: PeerId, serve: &dyn Serve, meters: &CallMeters) -> Result<Outcome, Broken>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -190,7 +192,11 @@ where
         }
     };
     match arguments(stream, &mut reader, method).await {
-        Ok(call) => reply(stream, service, method, serve.call(peer, call)).await?,
+        Ok(call) => {
+            let (name, began) = (service.to_string(), task::now());
+            reply(stream, service, method, serve.call(peer, call)).await?;
+            meters.answered(name, task::now().duration_since(began));
+        }
         Err(ReadError::Io(_)) => return Err(Broken),
         Err(error) => {
             refuse(stream, service, ErrorKind::Server, error.to_string()).await?;

@@ -50,7 +50,7 @@ async fn served(trusts: bool, request: &[u8], ends: bool) -> (Vec<u8>, Result<Ou
         near.close().await.unwrap();
     }
     let serving = async {
-        let outcome = answer(&mut far, PeerId::random(), &Stub { trusts }).await;
+        let outcome = answer(&mut far, PeerId::random(), &Stub { trusts }, &CallMeters::default()).await;
         drop(far);
         outcome
     };
