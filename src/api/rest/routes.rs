@@ -50,8 +50,8 @@ pub(super) fn over(backend: Arc<dyn Backend>, options: &RestOptions) -> Router {
         cors: options.cors.clone(),
     };
     // Around the whole router: what it adds to answers by itself is in the pipeline's hands too.
-    let routes = routes(backend, options.levels.clone());
-    let router = Router::new().fallback_service(routes).layer(from_fn_with_state(Arc::new(pipeline), pass));
+    let all = routes(backend, options.levels.clone());
+    let router = Router::new().fallback_service(all).layer(from_fn_with_state(Arc::new(pipeline), pass));
     match options.log.clone() {
         Some(log) => router.layer(from_fn_with_state(log, note)),
         None => router,
