@@ -364,7 +364,7 @@ fn parts_of_lists_are_asked_for_and_no_more_is_shown_of_a_peer_that_knows_none()
 
     let (code, out, _) = server.ctl("status --local --filter pinned --name n");
     assert_eq!((code, out), (0, status_line("PINNED")));
-    assert_eq!(server.asked(), ["GET /pins?cids=&filter=pinned&local=true&name=n"]);
+    assert_eq!(server.asked(), ["GET /pins?local=true&filter=pinned&cids=&name=n"]);
     for (line, fault) in [
         (format!("pin ls --limit 2 {A}"), "error parsing flags: items that are named are listed whatever they are\n"),
         (format!("status --name x {A}"), "error parsing flags: items that are named are listed whatever they are\n"),

@@ -71,7 +71,7 @@ impl Client {
     pub async fn status_of(&self, filter: &str, local: bool, part: &Part) -> Result<Documents<GlobalPinInfo>, Error> {
         let wanted = part.clone();
         let infos =
-            self.part::<GlobalPinInfo>(format!("/pins?cids=&filter={}&local={local}", value(filter)), part).await?;
+            self.part::<GlobalPinInfo>(format!("/pins?local={local}&filter={}&cids=", value(filter)), part).await?;
         Ok(taken(infos, part, move |info| wanted.has(&info.name, info.metadata.as_ref(), info.created)))
     }
 

@@ -53,6 +53,9 @@ fn secret(text: &str, hosts: &str) -> Result<Option<swarm::Secret>, Failure> {
         _ if text.is_empty() => Ok(None),
         Ok(secret) => Ok(Some(swarm::Secret(*secret.bytes()))),
         Err(SecretError::Length(_)) if !is_used => Ok(None),
+        Err(SecretError::Length(_)) => {
+            Err(Failure::argument("creating API client", &"length of ProtectorKey should be 32"))
+        }
         Err(error) => Err(Failure::argument("parsing secret", &error)),
     }
 }

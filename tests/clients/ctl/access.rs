@@ -2,6 +2,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use ipfs_cluster::config::Identity;
 use serde_json::json;
 
 use super::pair::Pair;
@@ -104,6 +105,36 @@ fn a_peer_with_tls_is_reached_alike() {
     let mut pair = Pair::new("tls", &peer);
     pair.nothing(&["cid"]);
     pair.all(&SECRETLY);
+    pair.finish();
+}
+
+#[test]
+fn a_peer_is_reached_over_libp2p_alike() {
+    let test = Test::new();
+    let mut peer = test.peer("peer0");
+    let identity = Identity::generate().expect("an identity can be made");
+    identity.save(&test.path("api.json")).expect("a file can be written");
+    let file: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(test.path("api.json")).expect("it was written")).expect("it is JSON");
+    let address = format!("/ip4/127.0.0.1/tcp/{}", free_port());
+    peer.configure(|config| {
+        let api = &mut config["api"]["restapi"];
+        api["libp2p_listen_multiaddress"] = json!(address);
+        (api["id"], api["private_key"]) = (file["id"].clone(), file["private_key"].clone());
+    });
+    peer.start(&[]);
+    let mut pair = Pair::new("libp2p", &peer);
+    pair.content(&peer, &["a"]);
+    pair.nothing(&["cid"]);
+    pair.name("far", &format!("{address}/p2p/{}", identity.id()));
+    pair.all(&[
+        "--host {far} version",
+        "--host {far} pin ls",
+        "--host {far} status {cid}",
+        "--host {far} pin rm {cid}",
+        "--host {far} --secret abcd version",
+    ]);
+    pair.text("--host {far} pin add --no-status {a}");
     pair.finish();
 }
 
