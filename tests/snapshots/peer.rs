@@ -1,5 +1,6 @@
 //! A real `ipfs-cluster-service`, or a real `ipfs-cluster-follow`, without an IPFS daemon.
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -176,6 +177,33 @@ impl Peer {
         command
     }
 
+    /// Puts the pins of an export in the place of its own.
+    pub fn import(&self, file: &Path) {
+        run(self.command(&["state", "import", "--force", &file.to_string_lossy()]));
+    }
+
+    /// The port of its REST API.
+    pub fn port(&self) -> u16 {
+        match self.place {
+            Place::Port(port) => port,
+            Place::Socket(_) => panic!("a follower's API is a socket"),
+        }
+    }
+
+    /// Its resident memory, in mebibytes.
+    pub fn rss_mib(&self) -> u64 {
+        let pid = self.process.as_ref().expect("it runs").id();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+    }
+
+    /// What its databases take on disk, in mebibytes.
+    pub fn files_mib(&self) -> u64 {
+        let blocks = |name: &str| fs::metadata(self.stores().join(name)).map_or(0, |file| file.blocks());
+        (blocks("pinset.redb") + blocks("ledger.redb")) * 512 / (1 << 20)
+    }
+
     /// Where its stores are.
     pub fn stores(&self) -> PathBuf {
         if self.program == Program::Follow { self.dir.join(NAME) } else { self.dir.clone() }
@@ -227,6 +255,13 @@ impl Peer {
     /// Pins a CID under a name.
     pub fn pin(&self, cid: &str, name: &str) {
         self.ask("POST", &format!("/pins/{cid}?name={name}"));
+    }
+
+    /// Pins CIDs under a name, one after the other.
+    pub fn pin_all(&self, cids: &[String], name: &str) {
+        for cid in cids {
+            self.pin(cid, name);
+        }
     }
 
     /// Unpins a CID.
