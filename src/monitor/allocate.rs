@@ -79,6 +79,9 @@ pub enum Unfit {
     /// It is the peer that the pin is moved away from.
     #[error("the pin is being moved away from it")]
     Excluded,
+    /// It is to be taken away, and says so.
+    #[error("it is being drained")]
+    Leaving,
     /// `pin_only_on_trusted_peers` is set, and it is not one.
     #[error("not trusted, and pin_only_on_trusted_peers is set")]
     NotTrusted,

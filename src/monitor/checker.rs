@@ -2,6 +2,7 @@
 use std::collections::BTreeSet;
 
 use super::Window;
+use super::repair::LEAVING;
 use crate::model::{Alert, PeerId, UnixMillis};
 
 /// Notices metrics that expire: one alert a failure.
@@ -18,7 +19,8 @@ impl Checker {
     pub fn check(&mut self, window: &Window, now: UnixMillis) -> Vec<Alert> {
         let mut alerts = Vec::new();
         let mut failed = BTreeSet::new();
-        for metric in window.newest_of_all() {
+        // A peer that is not drained any more, or gone as it should, is no failure.
+        for metric in window.newest_of_all().filter(|metric| metric.name != LEAVING) {
             let key = (metric.peer, metric.name.clone());
             let known = self.failed.contains(&key);
             let expired = now.nanos() > metric.expire_nanos;
@@ -60,6 +62,13 @@ mod tests {
         for later in 32..1_000 {
             assert!(checker.check(&window, at(later)).is_empty());
         }
+    }
+
+    #[test]
+    fn the_end_of_a_drain_is_no_failure() {
+        let mut checker = Checker::default();
+        let window = window(&[metric(LEAVING, peer(1), "", 30)]);
+        assert!(checker.check(&window, at(31)).is_empty());
     }
 
     #[test]

@@ -12,5 +12,5 @@ pub use allocate::{AllocateError, Candidate, Request, Unfit, allocate};
 pub use balance::Score;
 pub use checker::Checker;
 pub use distance::Distance;
-pub use repair::{Brake, Census, Rounds, Standing};
+pub use repair::{Brake, Census, LEAVING, Rounds, Standing};
 pub use window::Window;

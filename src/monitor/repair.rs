@@ -9,10 +9,19 @@ use super::Distance;
 /// Pins that could not be repaired, or that another peer was to repair, are looked at again after this long.
 const AGAIN: Duration = Duration::from_hours(1);
 
+/// While a peer leaves, the next round comes this long after the first, and then twice as long after each, up to [`AGAIN`]:
+/// for pins that were given to it by peers that did not know yet, and for peers that do not do their part.
+const LEAVING_AGAIN: Duration = Duration::from_mins(1);
+
+/// The metric of a peer that is being drained; it says so itself for as long as it is.
+pub const LEAVING: &str = "leaving";
+
 /// Who may be counted on at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     here: BTreeSet<PeerId>,
+    /// Those of the gone that speak.
+    leaving: BTreeSet<PeerId>,
     missed: BTreeSet<PeerId>,
     gone: BTreeSet<PeerId>,
     /// Whether who was never heard counts as missed still: this peer has not listened for long enough.
@@ -31,7 +40,7 @@ pub enum Standing {
 }
 
 impl Census {
-    /// Counts peers by when they were last to be counted on; `own` is always here.
+    /// Counts peers by when they were last to be counted on; `own` is here, unless it leaves.
     ///
     /// `lives` has the end of each peer's last sign of life, `began` is when this peer began to listen. Peers in `leaving`
     /// are gone, though they speak: what they hold is to be held by others.
@@ -42,7 +51,7 @@ impl Census {
         leaving: &BTreeSet<PeerId>,
         (began, grace, now): (UnixMillis, Duration, UnixMillis),
     ) -> Self {
-        let mut census = Self { is_young: now < began.plus(grace), ..Self::default() };
+        let mut census = Self { is_young: now < began.plus(grace), leaving: leaving.clone(), ..Self::default() };
         census.here.insert(own);
         for (peer, until) in lives {
             let side = if now <= until {
@@ -86,7 +95,7 @@ impl Census {
         pin.allocations.iter().filter(|peer| self.standing(peer) != Standing::Gone).copied().collect()
     }
 
-    /// Returns whether a pin has fewer holders than its minimum, so that it needs new ones.
+    /// Returns whether a pin needs new holders: it has fewer than its minimum, or one of them leaves.
     #[must_use]
     pub fn is_short(&self, pin: &Pin) -> bool {
         match pin.replication {
@@ -94,32 +103,32 @@ impl Census {
             Replication::Between { min, .. } => {
                 let holders = pin.allocations.iter().filter(|peer| self.standing(peer) != Standing::Gone).count();
                 holders < usize::try_from(min).unwrap_or(usize::MAX)
+                    || pin.allocations.iter().any(|peer| self.leaving.contains(peer))
             }
         }
     }
 
     /// Returns how many peers come before `own` in repairing a pin: members that hold it first, then the others, each by
-    /// distance. `trusts` says whose writes count.
+    /// distance. One that leaves does its part: it knows how large its pins are. `trusts` says whose writes count.
     #[must_use]
     pub fn turn(&self, own: &PeerId, pin: &Pin, trusts: impl Fn(&PeerId) -> bool) -> usize {
-        let can_act = |peer: &&PeerId| self.here.contains(*peer) && (*peer == own || trusts(peer));
+        let speaks = |peer: &PeerId| self.here.contains(peer) || self.leaving.contains(peer);
+        let can_act = |peer: &&PeerId| speaks(peer) && (*peer == own || trusts(peer));
         let holders: Vec<PeerId> = pin.allocations.iter().filter(can_act).copied().collect();
         let rank = |peers: &[PeerId]| Distance::new(own, peers).rank(&pin.cid);
-        if holders.is_empty() {
-            return rank(&self.here.iter().filter(can_act).copied().collect::<Vec<_>>());
+        if holders.contains(own) {
+            return rank(&holders);
         }
-        if holders.contains(own) { rank(&holders) } else { holders.len() + rank(&others(self, &holders, can_act)) }
+        let speaking = self.here.iter().chain(&self.leaving).filter(can_act);
+        let others: Vec<PeerId> = speaking.filter(|peer| !holders.contains(peer)).copied().collect();
+        holders.len() + rank(&others)
     }
-}
-
-fn others(census: &Census, holders: &[PeerId], can_act: impl Fn(&&PeerId) -> bool) -> Vec<PeerId> {
-    census.here.iter().filter(can_act).filter(|peer| !holders.contains(peer)).copied().collect()
 }
 
 /// When the pinset is looked through for pins that have too few holders.
 ///
-/// Once after the start, for what happened meanwhile; whenever a peer is found gone; and an hour after a round that left
-/// something undone, or as soon as there are more members.
+/// Once after the start, for what happened meanwhile; whenever a peer is found gone; an hour after a round that left
+/// something undone, or as soon as there are more members; and again and again while a peer leaves.
 #[derive(Clone, Debug, Default)]
 pub struct Rounds {
     last: Option<Round>,
@@ -127,8 +136,10 @@ pub struct Rounds {
 
 #[derive(Clone, Debug)]
 struct Round {
+    /// The peers that were gone, and have not come back since.
     gone: BTreeSet<PeerId>,
     members: usize,
+    was_young: bool,
     ended: UnixMillis,
     undone: u64,
     /// How many rounds there were for these peers, but for the first.
@@ -138,18 +149,15 @@ struct Round {
 impl Rounds {
     /// Returns whether a round is due.
     #[must_use]
-    pub fn is_due(&self, census: &Census, now: UnixMillis) -> bool {
-        if census.is_young {
+    pub fn is_due(&mut self, census: &Census, now: UnixMillis) -> bool {
+        let Some(last) = &mut self.last else {
             // Peers that leave say so themselves: nobody has to be waited for.
-            return census.gone.iter().any(|peer| !self.knows(peer));
-        }
-        let Some(last) = &self.last else { return true };
+            return !census.is_young || !census.gone.is_empty();
+        };
+        last.gone.retain(|peer| !census.here.contains(peer));
         let is_left = last.undone > 0 && (now >= last.ended.plus(AGAIN) || census.here.len() > last.members);
-        is_left || census.gone.iter().any(|peer| !last.gone.contains(peer))
-    }
-
-    fn knows(&self, peer: &PeerId) -> bool {
-        self.last.as_ref().is_some_and(|last| last.gone.contains(peer))
+        let is_leaving = !census.leaving.is_empty() && now >= last.ended.plus(last.pause());
+        !last.is_of(census) || is_leaving || (!census.is_young && (last.was_young || is_left))
     }
 
     /// Returns how many peers this one waits for in the round that begins: one more each time, should the first not act.
@@ -161,14 +169,20 @@ impl Rounds {
     /// A round ended with so many pins that still have too few holders.
     pub fn end(&mut self, census: &Census, undone: u64, now: UnixMillis) {
         let again = self.patience(census);
-        let members = census.here.len();
-        self.last = Some(Round { gone: census.gone.clone(), members, ended: now, undone, again });
+        let (members, was_young) = (census.here.len(), census.is_young);
+        self.last = Some(Round { gone: census.gone.clone(), members, was_young, ended: now, undone, again });
     }
 }
 
 impl Round {
     fn is_of(&self, census: &Census) -> bool {
         census.gone.iter().all(|peer| self.gone.contains(peer))
+    }
+
+    /// How long after it the next one comes while a peer leaves.
+    fn pause(&self) -> Duration {
+        let doubled = u32::try_from(self.again).ok().and_then(|again| 2_u32.checked_pow(again));
+        doubled.map_or(AGAIN, |times| LEAVING_AGAIN.saturating_mul(times).min(AGAIN))
     }
 }
 
@@ -255,6 +269,30 @@ mod tests {
         let census = census(&[1000, 1000], &[2], 10);
         assert_eq!(census.standing(&peer(2)), Standing::Gone);
         assert!(census.is_short(&pin(&[1, 2], 2)));
+        assert!(census.is_short(&pin(&[1, 2], 1)), "what it holds is to move, also where the others are enough");
+        assert!(!census.is_short(&pin(&[1], 1)));
+        assert_eq!(census.holders(&pin(&[2, 1], 1)), [peer(1)]);
+        assert!(!census.is_short(&Pin { replication: Replication::Everywhere, ..pin(&[], 1) }));
+    }
+
+    #[test]
+    fn with_a_grace_for_ever_only_those_that_leave_are_gone() {
+        let lives = [(peer(1), at(0)), (peer(2), at(0)), (peer(3), at(1_000_000))];
+        let census = Census::of(peer(9), lives, &[peer(3)].into(), (at(0), Duration::MAX, at(900_000)));
+        assert_eq!([1, 2, 3, 4].map(|n| census.standing(&peer(n)) == Standing::Gone), [false, false, true, false]);
+        assert!(!census.is_short(&pin(&[1, 2], 2)) && census.is_short(&pin(&[1, 3], 2)));
+    }
+
+    #[test]
+    fn a_peer_that_leaves_moves_what_it_alone_holds() {
+        let (lives, leaving) = ([1000; 3], [2].map(peer).into());
+        let turn = |own: u8, holders: &[u8]| {
+            let lives = (1..).zip(lives).map(|(n, until)| (peer(n), at(until)));
+            let census = Census::of(peer(own), lives, &leaving, (at(0), GRACE, at(500)));
+            census.turn(&peer(own), &pin(holders, 1), |_| true)
+        };
+        assert_eq!(turn(2, &[2]), 0);
+        assert!([1, 3].into_iter().all(|other| turn(other, &[2]) > 0));
     }
 
     #[test]
@@ -310,8 +348,42 @@ mod tests {
 
     #[test]
     fn a_peer_that_says_that_it_leaves_is_not_waited_for() {
-        let rounds = Rounds::default();
-        assert!(rounds.is_due(&census(&[1000, 1000], &[2], 10), at(10)));
+        let mut rounds = Rounds::default();
+        let leaving = census(&[1000, 1000], &[2], 10);
+        assert!(rounds.is_due(&leaving, at(10)));
+        rounds.end(&leaving, 0, at(11));
+        assert!(!rounds.is_due(&census(&[1000, 1000], &[2], 12), at(12)));
+        let awake = census(&[1000, 1000], &[], 300);
+        assert!(rounds.is_due(&awake, at(300)), "who else is gone could not be known then");
+    }
+
+    #[test]
+    fn rounds_go_on_while_a_peer_leaves_ever_more_rarely_and_others_step_in() {
+        let mut rounds = Rounds::default();
+        let lives = [90_000, 90_000];
+        rounds.end(&census(&lives, &[], 400), 0, at(400));
+        let mut ends = vec![];
+        for now in 401..12_000 {
+            let leaving = census(&lives, &[2], now);
+            if rounds.is_due(&leaving, at(now)) {
+                ends.push((now, rounds.patience(&leaving)));
+                rounds.end(&leaving, 0, at(now));
+            }
+        }
+        let expected =
+            [(401, 0), (461, 1), (581, 2), (821, 3), (1301, 4), (2261, 5), (4181, 6), (7781, 7), (11_381, 8)];
+        assert_eq!(ends, expected);
+    }
+
+    #[test]
+    fn who_leaves_or_dies_again_is_a_round_again() {
+        let mut rounds = Rounds::default();
+        for (leaving, now) in [(2, 400), (2, 500)] {
+            assert!(rounds.is_due(&census(&[9000, 9000], &[leaving], now), at(now)), "{now}");
+            rounds.end(&census(&[9000, 9000], &[leaving], now), 0, at(now));
+            assert!(!rounds.is_due(&census(&[9000, 9000], &[], now + 1), at(now + 1)), "it is back");
+        }
+        assert!(rounds.is_due(&census(&[9000, 1000], &[], 1400), at(1400)));
     }
 
     #[test]

@@ -83,10 +83,16 @@ impl Window {
     /// Returns the peerset: the peers with a live metric `name`, and `own`, by the bytes of the peer ID.
     #[must_use]
     pub fn peerset(&self, name: &str, own: PeerId, now: UnixMillis) -> Vec<PeerId> {
-        let live = |peer: &Peer| peer.newest(name).is_some_and(|metric| metric.is_live(now));
-        let mut peers: BTreeSet<PeerId> = self.peers.iter().filter(|(_, peer)| live(peer)).map(|(id, _)| *id).collect();
+        let mut peers = self.telling(name, now);
         peers.insert(own);
         peers.into_iter().collect()
+    }
+
+    /// Returns the peers with a live metric `name`.
+    #[must_use]
+    pub fn telling(&self, name: &str, now: UnixMillis) -> BTreeSet<PeerId> {
+        let live = |peer: &Peer| peer.newest(name).is_some_and(|metric| metric.is_live(now));
+        self.peers.iter().filter(|(_, peer)| live(peer)).map(|(id, _)| *id).collect()
     }
 
     /// Returns every known peer as a candidate for allocations, by the bytes of the peer ID.
