@@ -2,6 +2,7 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use libp2p::StreamProtocol;
 use libp2p::identity::Keypair;
@@ -12,7 +13,7 @@ use super::chores::{Periods, repair};
 use super::flow::Defaults;
 use super::handle::{Cluster, Inner};
 use super::net::{Counts, METRICS_TOPIC};
-use super::peers::{Disk, InformersArgs, IpfsId, Members};
+use super::peers::{Departure, Disk, InformersArgs, IpfsId, Members};
 use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
 use super::status::{Holders, Local};
 use crate::config::{Config, DiskMetric, Endpoint};
@@ -121,6 +122,8 @@ pub fn open_cluster(
 ) -> Result<(Cluster, Task), Fatal> {
     let ipfs: Arc<dyn Connector> = Arc::new(Metered::new(connector(config)?, &meters));
     let calls = Calls::new(swarm.clone());
+    let ledger = Arc::new(ledger);
+    let departure = Arc::new(Departure::open(ledger.clone())?);
     let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), ledger, &pinset)?;
     let inner = Inner {
         own,
@@ -133,6 +136,7 @@ pub fn open_cluster(
         trust: Arc::new(RwLock::new(config.crdt.trusted_peers.clone())),
         calls,
         swarm,
+        departure,
         members: Arc::new(Members::new(own, config.crdt.peerset_metric.clone())),
         ipfs_id: Arc::new(IpfsId::new(ipfs.clone())),
         ipfs,
@@ -170,14 +174,14 @@ fn open_tracker(
     config: &Config,
     own: PeerId,
     (ipfs, calls): (Arc<dyn Connector>, Calls),
-    ledger: LedgerDb,
+    ledger: Arc<LedgerDb>,
     pinset: &Pinset,
 ) -> Result<(Tracker, Task), Fatal> {
     Ok(tracker::spawn(tracker::Args {
         own,
         peername: config.cluster.peername.clone(),
         ipfs,
-        ledger: Arc::new(ledger),
+        ledger,
         others: Arc::new(Holders::new(calls)),
         wishes: Arc::new(PinsetWishes::new(pinset.clone())),
         concurrent_pins: config.tracker.concurrent_pins.try_into()?,
@@ -236,17 +240,18 @@ pub fn periods(config: &Config) -> Periods {
     }
 }
 
-/// How pins are repaired; `None`: they stay where they are.
+/// How pins are repaired; `None`: they stay where they are, for this peer writes nothing.
 pub fn repairs(config: &Config) -> Option<repair::Args> {
     let cluster = &config.cluster;
-    let is_on = !cluster.disable_repinning && !cluster.follower_mode;
     let rate = cluster.repin_rate.map_or(0, NonZeroU64::get);
-    is_on.then_some(repair::Args { grace: cluster.repin_grace, rate })
+    // Whoever drains a peer wants its pins moved: those go whatever is said of peers that are missing.
+    let grace = if cluster.disable_repinning { Duration::MAX } else { cluster.repin_grace };
+    (!cluster.follower_mode).then_some(repair::Args { grace, rate })
 }
 
 /// What the informers tell.
 pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>) -> InformersArgs {
-    let Inner { own, peername, ipfs, ipfs_id, swarm, members, tracker, follower, .. } = &*cluster.inner;
+    let Inner { own, peername, ipfs, ipfs_id, swarm, members, tracker, follower, departure, .. } = &*cluster.inner;
     InformersArgs {
         own: *own,
         peername: peername.clone(),
@@ -270,6 +275,7 @@ pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>
             Arc::new(move || tracker.pin_queue_size())
         },
         follower: *follower,
+        leaving: departure.watch(),
         bell,
     }
 }

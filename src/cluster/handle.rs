@@ -1,4 +1,5 @@
 //! What all front ends call.
+mod drain;
 mod events;
 mod health;
 mod moves;
@@ -16,7 +17,7 @@ use tracing::instrument;
 use super::error::Error;
 use super::flow::{self, Defaults};
 use super::net::{Counts, Notices};
-use super::peers::{IpfsId, Members};
+use super::peers::{Departure, IpfsId, Members};
 use super::pinset::Pinset;
 use super::status::Local;
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
@@ -55,6 +56,7 @@ pub(super) struct Inner {
     pub swarm: Swarm,
     pub calls: Calls,
     pub members: Arc<Members>,
+    pub departure: Arc<Departure>,
     pub ipfs: Arc<dyn Connector>,
     pub ipfs_id: Arc<IpfsId>,
     pub local: Local,

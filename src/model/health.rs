@@ -25,6 +25,32 @@ pub struct RepoGc {
     pub error: String,
 }
 
+/// What is asked of a peer that may be drained, or is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draining {
+    /// How far it is.
+    Look,
+    /// To give away what it holds, and take nothing new.
+    Begin,
+    /// To be a peer like the others again.
+    End,
+}
+
+/// How far a peer is with giving away what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// Which peer.
+    pub peer: PeerId,
+    /// Whether it is being drained.
+    pub leaving: bool,
+    /// Pins that are still allocated to it.
+    pub pins_left: u64,
+    /// Pins that it does not have to hold any more, and keeps until enough others have them.
+    pub pins_kept: u64,
+    /// Pins that everybody holds: they do not move.
+    pub pins_everywhere: u64,
+}
+
 /// Who is connected with whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectGraph {

@@ -9,7 +9,7 @@ mod status;
 mod time;
 
 pub use event::{Event, Happening, Told};
-pub use health::{ConnectGraph, GcKey, PinCounts, Probe, RepoGc};
+pub use health::{ConnectGraph, Drain, Draining, GcKey, PinCounts, Probe, RepoGc};
 pub use metric::{Alert, Metric};
 pub use peer::{IpfsInfo, Multiaddr, PeerId, PeerInfo, Trust};
 pub use pin::{Cid, MaxDepth, Pin, PinMode, PinOptions, PinType, PinTypes};

@@ -146,6 +146,22 @@ impl Tracker {
         Ok(self.ledger.counts()?)
     }
 
+    /// Returns how many pins this peer does not have to hold any more and has not let go of; changes of the pinset that it
+    /// has not looked at yet count, too, for they may be such.
+    ///
+    /// # Errors
+    /// [`TrackerError`] when ledger or pinset cannot be read.
+    pub fn kept(&self) -> Result<u64, TrackerError> {
+        let unread = match self.ledger.cursor()? {
+            Some(cursor) => self.wishes.news(cursor, PAGE)?.len(),
+            None => PAGE,
+        };
+        let counts = self.counts()?;
+        let going: u64 =
+            Status::ALL.into_iter().filter(|status| is_unpin(*status)).map(|status| counts.of(status)).sum();
+        Ok(going + u64::try_from(unread).unwrap_or(u64::MAX))
+    }
+
     /// Returns at most `limit` events from number `from` on, or from the oldest that is kept, each with its number.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Gives pins new holders when theirs are gone for longer than the grace, or leave.
+//! Gives pins new holders when theirs are gone for longer than the grace, or are being drained.
 //!
 //! One paged scan, beside the writer, finds them. Members take turns by distance, so that mostly one of them writes; a write
 //! that comes twice changes nothing. What is let go is bounded in bytes a second, and each pin is judged anew when it is its
@@ -34,7 +34,7 @@ const UNKNOWN_BYTES: u64 = 1 << 20;
 /// How repairs are made.
 #[derive(Clone, Copy, Debug)]
 pub struct Args {
-    /// How long a peer may be away before others take its place.
+    /// How long a peer may be away before others take its place; for ever when it is [`Duration::MAX`].
     pub grace: Duration,
     /// Bytes a second that pins which get new holders may have; zero: no limit.
     pub rate: u64,

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::cluster::testing::{Lone, between, cid, metric_of};
 use crate::model::{PeerId, PinOptions, Trust};
+use crate::monitor::LEAVING;
 
 const GRACE: Duration = Duration::from_millis(20);
 
@@ -18,6 +19,12 @@ async fn lone(rate: Option<u64>) -> Lone {
 
 fn hear(lone: &Lone, weight: i64) -> PeerId {
     lone.hear_of(&[("ping", 0), ("freespace", weight)])
+}
+
+/// The peer says that it leaves, or that it does not any more.
+fn say_leaving(lone: &Lone, peer: PeerId, valid: bool) {
+    let said = crate::model::Metric { valid, ..metric_of(LEAVING, peer, 0) };
+    assert!(lone.cluster.inner.members.receive(said, task::wall()));
 }
 
 /// The peer's last ping ended some grace ago.
@@ -104,5 +111,63 @@ async fn a_pin_is_moved_once_by_many() {
     until(&lone, || holders(&lone, 1) == [well]).await;
     let census = Repairs::new(lone.cluster.clone(), Args { grace: GRACE, rate: 0 }).census();
     assert!(!lone.cluster.reallocate(cid(1), &census).await.unwrap(), "there is nothing left to write");
+    lone.stop().await;
+}
+
+#[tokio::test]
+async fn pins_of_a_peer_that_is_drained_move_and_new_ones_avoid_it_until_it_is_back() {
+    let lone = lone(None).await;
+    let (leaving, other, spare) = (hear(&lone, 30), hear(&lone, 20), hear(&lone, 10));
+    lone.cluster.pin(cid(1), between(1, 1)).await.unwrap();
+    lone.cluster.pin(cid(2), between(1, 2)).await.unwrap();
+    lone.cluster.pin(cid(3), PinOptions::default()).await.unwrap();
+    assert_eq!((holders(&lone, 1), holders(&lone, 2)), (vec![leaving], vec![leaving, other]));
+    say_leaving(&lone, leaving, true);
+    until(&lone, || holders(&lone, 1) == [other] && holders(&lone, 2) == [other, spare]).await;
+    assert!(holders(&lone, 3).is_empty());
+    lone.cluster.pin(cid(4), between(1, 1)).await.unwrap();
+    let asked = PinOptions { user_allocations: vec![leaving], ..between(1, 1) };
+    lone.cluster.pin(cid(5), asked).await.unwrap();
+    assert_eq!((holders(&lone, 4), holders(&lone, 5)), (vec![other], vec![other]));
+    say_leaving(&lone, leaving, false);
+    lone.cluster.pin(cid(6), between(1, 1)).await.unwrap();
+    assert_eq!((holders(&lone, 6), holders(&lone, 1)), (vec![leaving], vec![other]));
+    lone.stop().await;
+}
+
+#[tokio::test]
+async fn a_drain_goes_on_without_a_replacement_where_the_minimum_is_kept() {
+    let lone = lone(None).await;
+    let (leaving, other) = (hear(&lone, 30), hear(&lone, 20));
+    lone.cluster.pin(cid(1), between(1, 2)).await.unwrap();
+    lone.cluster.pin(cid(2), between(2, 2)).await.unwrap();
+    say_leaving(&lone, leaving, true);
+    until(&lone, || holders(&lone, 1) == [other]).await;
+    assert_eq!(holders(&lone, 2), [leaving, other], "two are wanted, and there is no other");
+    lone.stop().await;
+}
+
+#[tokio::test]
+async fn with_repinning_disabled_a_drained_peer_is_emptied_and_a_dead_one_is_not() {
+    let lone = Lone::start(|config| {
+        (config.cluster.disable_repinning, config.cluster.repin_grace) = (true, GRACE);
+        config.crdt.trusted_peers = Trust::Only(BTreeSet::new());
+    })
+    .await;
+    let (dead, leaving, well) = (hear(&lone, 40), hear(&lone, 30), hear(&lone, 20));
+    lone.cluster.pin(cid(1), between(1, 1)).await.unwrap();
+    lose(&lone, dead);
+    // What is dead has told how much space it has, and is not asked for more.
+    assert!(
+        lone.cluster
+            .inner
+            .members
+            .receive(crate::model::Metric { valid: false, ..metric_of("freespace", dead, 0) }, task::wall())
+    );
+    lone.cluster.pin(cid(2), between(1, 1)).await.unwrap();
+    assert_eq!((holders(&lone, 1), holders(&lone, 2)), (vec![dead], vec![leaving]));
+    say_leaving(&lone, leaving, true);
+    until(&lone, || holders(&lone, 2) == [well]).await;
+    assert_eq!(holders(&lone, 1), [dead]);
     lone.stop().await;
 }

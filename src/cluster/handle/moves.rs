@@ -1,8 +1,8 @@
-//! Who holds a pin: for one that is new, and for one whose holders are gone.
+//! Who holds a pin: for one that is new, and for one whose holders are gone or leave.
 use super::{Cluster, Error, STALE_TRIES, seen};
 use crate::crdt::{Op, WriteError};
-use crate::model::{Cid, PeerId, Pin};
-use crate::monitor::{Candidate, Census, Request, Standing, Unfit, allocate};
+use crate::model::{Cid, PeerId, Pin, Replication};
+use crate::monitor::{AllocateError, Candidate, Census, Request, Standing, Unfit, allocate};
 use crate::task;
 
 impl Cluster {
@@ -13,23 +13,35 @@ impl Cluster {
         current: &[PeerId],
         judge: &dyn Fn(Candidate) -> Candidate,
     ) -> Result<Vec<PeerId>, Error> {
+        self.choose(pin, current, judge).map_err(|error| {
+            tracing::warn!(cid = %pin.cid, ?error, "a pin could not be allocated");
+            Error::Allocate(error.to_string())
+        })
+    }
+
+    fn choose(
+        &self,
+        pin: &Pin,
+        current: &[PeerId],
+        judge: &dyn Fn(Candidate) -> Candidate,
+    ) -> Result<Vec<PeerId>, AllocateError> {
+        let now = task::wall();
+        let leaving = self.inner.members.leaving(now);
         let names: Vec<&str> = self.inner.allocate_by.iter().map(String::as_str).collect();
         let trust = self.inner.trust();
         let trusted = |peer: &PeerId| trust.trusts(&self.inner.own, peer);
-        let candidates: Vec<_> = (self.inner.members.candidates(&names, task::wall()).into_iter())
+        let candidates: Vec<_> = (self.inner.members.candidates(&names, now).into_iter())
             .map(|candidate| {
                 let trusted = trusted(candidate.peer());
-                judge(candidate)
+                let is_staying = !leaving.contains(candidate.peer());
+                judge(candidate.only_if(is_staying, Unfit::Leaving))
                     .only_if(trusted || !self.inner.only_trusted, Unfit::NotTrusted)
                     .only_if(!trusted || !self.inner.only_untrusted, Unfit::Trusted)
             })
             .collect();
         let (cid, replication) = (&pin.cid, pin.replication);
         let request = Request { cid, replication, current, priority: &pin.user_allocations, candidates: &candidates };
-        allocate(&request).map_err(|error| {
-            tracing::warn!(cid = %pin.cid, ?error, "a pin could not be allocated");
-            Error::Allocate(error.to_string())
-        })
+        allocate(&request)
     }
 
     /// Gives a pin new holders in the place of those that are gone; returns whether it has other holders now.
@@ -65,6 +77,19 @@ impl Cluster {
             Standing::Gone => candidate.only_if(false, Unfit::Excluded),
             Standing::Here | Standing::Missed => candidate,
         };
-        self.allocate(pin, &current, &judge)
+        // A peer that leaves is replaced, where that can be, also when those that stay would be enough.
+        self.choose(&as_many(pin), &current, &judge).or_else(|_| self.allocate(pin, &current, &judge))
     }
+}
+
+/// The pin with as many holders as it has for its minimum, as far as its maximum allows.
+fn as_many(pin: &Pin) -> Pin {
+    let replication = match pin.replication {
+        Replication::Everywhere => Replication::Everywhere,
+        Replication::Between { min, max } => {
+            let holders = u32::try_from(pin.allocations.len()).unwrap_or(u32::MAX);
+            Replication::Between { min: min.max(holders.min(max)), max }
+        }
+    };
+    Pin { replication, ..pin.clone() }
 }

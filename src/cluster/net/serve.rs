@@ -31,6 +31,9 @@ impl Serve for Answers {
             // A follower's disk is its owner's: Go's followers refuse, too.
             Call::RepoGc if cluster.inner.follower => once(async { Err(Error::Follower.to_string()) }),
             Call::RepoGc => once(async move { Ok(Reply::Gc(Box::new(cluster.gc_local().await.map_err(text)?))) }),
+            // So is what it holds.
+            Call::Drain(_) if cluster.inner.follower => once(async { Err(Error::Follower.to_string()) }),
+            Call::Drain(what) => once(async move { cluster.drain_own(what).await.map(Reply::Drain).map_err(text) }),
             Call::Status(cid) => once(async move { cluster.inner.local.status(cid).await.map(reply).map_err(text) }),
             Call::StatusAll(filter) => replies(cluster.inner.local.statuses(filter)),
             Call::Recover(cid) | Call::RecoverLocal(cid) => {
@@ -64,7 +67,7 @@ fn text(error: Error) -> String {
 mod tests {
     use super::*;
     use crate::cluster::testing::{Lone, cid};
-    use crate::model::{PinOptions, StatusFilter, TrackerStatus, Trust};
+    use crate::model::{Draining, PinOptions, StatusFilter, TrackerStatus, Trust};
 
     async fn ask(answers: &Answers, call: Call) -> Vec<Result<Reply, String>> {
         answers.call(PeerId::random(), call).collect().await
@@ -86,6 +89,24 @@ mod tests {
         let all = ask(&answers, Call::StatusAll(StatusFilter::ALL)).await;
         assert!(matches!(&all[..], [Ok(Reply::Status(info))] if info.cid == cid(1)));
         assert!(matches!(&ask(&answers, Call::Recover(cid(1))).await[..], [Ok(Reply::Status(_))]));
+        lone.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_is_drained_at_anothers_word_and_a_follower_is_not() {
+        let lone = Lone::start(|_| ()).await;
+        let answers = Answers(lone.cluster.clone());
+        for (what, leaving) in [(Draining::Begin, true), (Draining::Look, true), (Draining::End, false)] {
+            let answer = ask(&answers, Call::Drain(what)).await;
+            assert!(matches!(&answer[..], [Ok(Reply::Drain(drain))] if drain.leaving == leaving), "{answer:?}");
+        }
+        drop(answers);
+        lone.stop().await;
+        let lone = Lone::start(|config| config.cluster.follower_mode = true).await;
+        let answers = Answers(lone.cluster.clone());
+        assert!(matches!(&ask(&answers, Call::Drain(Draining::Begin)).await[..], [Err(_)]));
+        assert!(!lone.cluster.drain(lone.cluster.own_id(), Draining::Look).await.unwrap().leaving);
+        drop(answers);
         lone.stop().await;
     }
 

@@ -1,4 +1,5 @@
-//! What this peer tells the others of itself: ping, free space, tags, queue length; and the check of what they told.
+//! What this peer tells the others of itself: ping, free space, tags, queue length, that it leaves; and the check of what
+//! they told.
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::ping;
 use crate::cluster::peers::Members;
 use crate::ipfs::{Connector, RepoStat};
 use crate::model::{Metric, PeerId};
+use crate::monitor::LEAVING;
 use crate::task::{self, Fatal, Task};
 use crate::tracker::TrackerError;
 use crate::wire;
@@ -54,6 +56,8 @@ pub struct Args {
     pub queue_size: Arc<dyn Fn() -> Result<u64, TrackerError> + Send + Sync>,
     /// Whether alerts are kept to oneself.
     pub follower: bool,
+    /// Whether this peer is being drained.
+    pub leaving: watch::Receiver<bool>,
     /// Rung when a neighbour is new, so that it learns of us at once.
     pub bell: watch::Sender<()>,
 }
@@ -85,6 +89,7 @@ async fn run(informers: Arc<Informers>, stop: CancellationToken) -> Result<(), F
     loops.spawn(identity_loop(informers.clone()));
     loops.spawn(neighbour_loop(informers.clone()));
     loops.spawn(check_loop(informers.clone()));
+    loops.spawn(leaving_loop(informers.clone()));
     if let Some(disk) = informers.args.disk {
         loops.spawn(disk_loop(informers.clone(), disk));
     }
@@ -142,6 +147,28 @@ async fn check_loop(informers: Arc<Informers>) {
             if !follower && alert.metric.peer != *own {
                 tracing::warn!(peer = %alert.metric.peer, metric = alert.metric.name, "a metric expired");
             }
+        }
+    }
+}
+
+/// Says that this peer leaves for as long as it does, and once that it does not any more.
+async fn leaving_loop(informers: Arc<Informers>) {
+    let Args { leaving, ping_interval, .. } = &informers.args;
+    let mut leaving = leaving.clone();
+    let mut was_leaving = false;
+    loop {
+        let is_leaving = *leaving.borrow_and_update();
+        if is_leaving || was_leaving {
+            let metric = informers.metric(LEAVING, *ping_interval * PING_LIVES);
+            informers.publish(Metric { valid: is_leaving, ..metric });
+        }
+        was_leaving = is_leaving;
+        tokio::select! {
+            changed = leaving.changed() => if changed.is_err() {
+                // Nobody can change it any more: the peer is going down.
+                std::future::pending::<()>().await;
+            },
+            () = tokio::time::sleep(*ping_interval) => (),
         }
     }
 }

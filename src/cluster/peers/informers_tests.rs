@@ -6,6 +6,7 @@ struct Bench {
     daemon: Fake,
     sent: Arc<Mutex<Vec<Metric>>>,
     queue: Arc<Mutex<Option<u64>>>,
+    leaving: watch::Sender<bool>,
     bell: watch::Sender<()>,
     members: Arc<Members>,
     task: Task,
@@ -16,7 +17,7 @@ fn bench(change: impl FnOnce(&mut Args), prepare: impl FnOnce(&Fake)) -> Bench {
     prepare(&daemon);
     let (sent, queue) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Some(250))));
     let (told, length) = (sent.clone(), queue.clone());
-    let (own, bell) = (PeerId::random(), watch::Sender::new(()));
+    let (own, bell, leaving) = (PeerId::random(), watch::Sender::new(()), watch::Sender::new(false));
     let members = Arc::new(Members::new(own, "ping".into()));
     let mut args = Args {
         own,
@@ -35,10 +36,11 @@ fn bench(change: impl FnOnce(&mut Args), prepare: impl FnOnce(&Fake)) -> Bench {
         members: members.clone(),
         queue_size: Arc::new(move || length.lock().unwrap().ok_or(TrackerError::Ended)),
         follower: false,
+        leaving: leaving.subscribe(),
         bell: bell.clone(),
     };
     change(&mut args);
-    Bench { daemon, sent, queue, bell, members, task: spawn(args) }
+    Bench { daemon, sent, queue, leaving, bell, members, task: spawn(args) }
 }
 
 fn disk(reposize: bool) -> impl FnOnce(&mut Args) {
@@ -125,6 +127,24 @@ async fn tags_and_the_queue_are_told_and_a_queue_that_cannot_be_read_is_not() {
     assert_eq!(bench.told("pinqueue", second * 15).await, [("250".to_owned(), -2)]);
     *bench.queue.lock().unwrap() = None;
     assert!(bench.told("pinqueue", MINUTE).await.is_empty());
+    bench.task.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_peer_leaves_is_told_for_as_long_as_it_does_and_its_end_at_once() {
+    let second = Duration::from_secs(1);
+    let bench = bench(|_| (), |_| ());
+    assert!(bench.told(LEAVING, MINUTE).await.is_empty());
+    bench.leaving.send_replace(true);
+    assert_eq!(bench.told(LEAVING, second).await.len(), 1);
+    assert_eq!(bench.members.leaving(task::wall()).len(), 1);
+    assert_eq!(bench.told(LEAVING, MINUTE).await.len(), 4);
+    assert_eq!(bench.members.leaving(task::wall()).len(), 1);
+    bench.leaving.send_replace(false);
+    assert_eq!(bench.told(LEAVING, second).await.len(), 1);
+    assert!(bench.members.leaving(task::wall()).is_empty());
+    bench.bell.send_replace(());
+    assert!(bench.told(LEAVING, MINUTE).await.is_empty());
     bench.task.stop().await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ping;
 use super::ping::Names;
 use crate::model::{Alert, Metric, PeerId, UnixMillis};
-use crate::monitor::{Candidate, Census, Checker, Window};
+use crate::monitor::{Candidate, Census, Checker, LEAVING, Window};
 
 /// Alerts kept for `/health/alerts`, as many as Go keeps; the oldest go first.
 const ALERTS_MAX: usize = 1000;
@@ -74,7 +74,14 @@ impl Members {
     pub fn census(&self, times: (UnixMillis, Duration, UnixMillis)) -> Census {
         let state = self.lock();
         let lives = state.window.lives(&self.peerset_metric);
-        Census::of(self.own, lives, &BTreeSet::new(), times)
+        let (.., now) = times;
+        Census::of(self.own, lives, &state.window.telling(LEAVING, now), times)
+    }
+
+    /// Returns who is being drained, as they say.
+    #[must_use]
+    pub fn leaving(&self, now: UnixMillis) -> BTreeSet<PeerId> {
+        self.lock().window.telling(LEAVING, now)
     }
 
     /// Looks for metrics that expired; keeps and returns their alerts.
@@ -129,5 +136,22 @@ mod tests {
         assert_eq!(members.peerset(UnixMillis::from_seconds(31)), [own]);
         assert_eq!(members.check(UnixMillis::from_seconds(31)).len(), 1);
         assert_eq!(members.alerts().len(), 1);
+    }
+
+    #[test]
+    fn who_says_that_it_leaves_is_gone_until_it_takes_that_back() {
+        use crate::monitor::Standing;
+
+        let (own, other, now) = (PeerId::random(), PeerId::random(), UnixMillis::from_seconds(10));
+        let members = Members::new(own, "ping".into());
+        members.receive(ping(other, 90), now);
+        let standing = |at: UnixMillis| members.census((UnixMillis(0), Duration::from_mins(5), at)).standing(&other);
+        let says = |valid| Metric { name: LEAVING.into(), valid, ..ping(other, 60) };
+        assert_eq!(standing(now), Standing::Here);
+        members.receive(says(true), now);
+        assert_eq!((members.leaving(now), standing(now)), ([other].into(), Standing::Gone));
+        assert_eq!(standing(UnixMillis::from_seconds(61)), Standing::Here, "it has not said so for long");
+        members.receive(says(false), now);
+        assert_eq!((members.leaving(now), standing(now)), ([].into(), Standing::Here));
     }
 }

@@ -1,10 +1,12 @@
 //! Who is in the cluster: what this peer tells of itself, and what it heard of the others.
+mod departure;
 mod ipfs_id;
 mod ping;
 
 mod informers;
 mod members;
 
+pub use departure::Departure;
 pub use informers::{Args as InformersArgs, Disk, spawn as spawn_informers};
 pub use ipfs_id::IpfsId;
 pub use members::Members;

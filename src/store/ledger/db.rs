@@ -83,6 +83,25 @@ impl LedgerDb {
         Ok(u32::try_from(generation).unwrap_or(0))
     }
 
+    /// Whether this peer is being drained.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_leaving(&self) -> Result<bool, StoreError> {
+        self.read(|tx| Ok(tx.open_table(META)?.get("leaving")?.is_some_and(|n| n.value() != 0)))
+    }
+
+    /// Notes whether this peer is being drained.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_leaving(&self, leaving: bool) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.open_table(META)?.insert("leaving", u64::from(leaving))?;
+            Ok(())
+        })
+    }
+
     /// The row of a CID.
     ///
     /// # Errors

@@ -204,3 +204,16 @@ fn a_ledger_that_failed_is_opened_again_by_the_next_call() {
     assert!(error.contains("ledger.redb is damaged (a row does not decode)"), "{error}");
     assert_eq!(ledger.get(&cid(1)).unwrap(), Some(queued(5)));
 }
+
+#[test]
+fn that_a_peer_is_drained_outlives_a_restart() {
+    let (dir, ledger) = open();
+    assert!(!ledger.is_leaving().unwrap());
+    for leaving in [true, false] {
+        ledger.set_leaving(leaving).unwrap();
+        assert_eq!(ledger.is_leaving().unwrap(), leaving);
+    }
+    ledger.set_leaving(true).unwrap();
+    drop(ledger);
+    assert!(LedgerDb::open(dir.path()).unwrap().is_leaving().unwrap());
+}

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::method::PROTOCOL;
 use super::reader::{ReadError, Reader};
-use crate::model::{Cid, PeerInfo, PinInfo, RepoGc, StatusFilter};
+use crate::model::{Cid, Drain, Draining, PeerInfo, PinInfo, RepoGc, StatusFilter};
 use crate::swarm::handle::{OpenError, Swarm};
 use crate::task;
 use crate::wire::gorpc::{self, ErrorKind, Response, ServiceId};
@@ -170,6 +170,15 @@ impl Calls {
         let request = request("Cluster", "RepoGCLocal", &gorpc::encode_nothing());
         let deadline = self.deadline.unwrap_or(GC_MAX);
         Ok(gorpc::decode_gc(&self.exchange(peer, request, deadline, GC_REPLY_MAX).await?, peer)?)
+    }
+
+    /// Drains a peer, or asks how far that is.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn drain(&self, peer: PeerId, what: Draining) -> Result<Drain, CallError> {
+        let reply = self.unary(peer, "Departure", "Drain", &gorpc::encode_draining(what)).await?;
+        Ok(gorpc::decode_drain(&reply, peer)?)
     }
 
     /// Calls a method that has one reply; returns its bytes.

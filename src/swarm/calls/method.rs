@@ -2,7 +2,7 @@
 use bytes::Bytes;
 use libp2p::{PeerId, StreamProtocol};
 
-use crate::model::{Cid, PeerInfo, PinInfo, RepoGc, StatusFilter};
+use crate::model::{Cid, Drain, Draining, PeerInfo, PinInfo, RepoGc, StatusFilter};
 use crate::wire::gorpc::{self, ServiceId};
 use crate::wire::msgpack::DecodeError;
 
@@ -69,10 +69,14 @@ const SERVICES: [Service; 5] = [
     ("PeerMonitor", &[], &[], &["LatestMetrics", "MetricNames"]),
 ];
 
-/// Returns who may call a method by Go's default policy.
+/// What Go's peers do not have: a service of its own, which they refuse as unknown.
+const OURS: Service = ("Departure", &[], &["Drain"], &[]);
+
+/// Returns who may call a method: by Go's default policy, where the method is Go's.
 #[must_use]
 pub fn access(service: &ServiceId) -> Access {
-    let Some((_, open, trusted, local)) = SERVICES.iter().find(|(name, ..)| *name == service.name) else {
+    let mut services = SERVICES.iter().chain([&OURS]);
+    let Some((_, open, trusted, local)) = services.find(|(name, ..)| *name == service.name) else {
         return Access::NoService;
     };
     let names = |methods: &[&str]| methods.contains(&service.method.as_str());
@@ -99,6 +103,7 @@ pub enum Method {
     Peers,
     SwarmPeers,
     RepoGc,
+    Drain,
 }
 
 impl Method {
@@ -117,6 +122,7 @@ impl Method {
             ("Cluster", "Peers") => Self::Peers,
             ("Cluster", "RepoGCLocal") => Self::RepoGc,
             ("IPFSConnector", "SwarmPeers") => Self::SwarmPeers,
+            ("Departure", "Drain") => Self::Drain,
             _ => return None,
         })
     }
@@ -142,6 +148,7 @@ impl Method {
             Self::Peers => Call::Peers,
             Self::SwarmPeers => Call::SwarmPeers,
             Self::RepoGc => Call::RepoGc,
+            Self::Drain => Call::Drain(gorpc::decode_draining(bytes)?),
         })
     }
 }
@@ -173,6 +180,8 @@ pub enum Call {
     SwarmPeers,
     /// Let your daemon collect: one [`Reply::Gc`].
     RepoGc,
+    /// Be drained, or not any more: one [`Reply::Drain`].
+    Drain(Draining),
 }
 
 /// An answer.
@@ -188,6 +197,8 @@ pub enum Reply {
     Peers(Vec<PeerId>),
     /// Collected blocks.
     Gc(Box<RepoGc>),
+    /// How far the peer is with being drained.
+    Drain(Drain),
 }
 
 impl Reply {
@@ -200,6 +211,7 @@ impl Reply {
             Self::Status(info) => gorpc::encode_pin_info(info),
             Self::Peers(peers) => gorpc::encode_peers(peers),
             Self::Gc(gc) => gorpc::encode_gc(gc),
+            Self::Drain(drain) => gorpc::encode_drain(drain),
         }
     }
 }
@@ -223,5 +235,6 @@ mod tests {
         assert_eq!(access(&ServiceId::new("Cluster", "Pins")), Access::Local);
         assert_eq!(access(&ServiceId::new("PinTracker", "Status")), Access::Trusted);
         assert_eq!(access(&ServiceId::new("Cluster", "IDStream")), Access::Open);
+        assert_eq!(access(&ServiceId::new("Departure", "Drain")), Access::Trusted);
     }
 }

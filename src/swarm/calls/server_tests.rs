@@ -36,7 +36,8 @@ impl Serve for Stub {
             | Call::RecoverAllLocal
             | Call::Peers
             | Call::SwarmPeers
-            | Call::RepoGc => stream::iter([Err(format!("no answer to {call:?}"))]).boxed(),
+            | Call::RepoGc
+            | Call::Drain(_) => stream::iter([Err(format!("no answer to {call:?}"))]).boxed(),
         }
     }
 }

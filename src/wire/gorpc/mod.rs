@@ -1,8 +1,10 @@
 //! Calls between peers, in the bytes of Go's peers: msgpack values back to back on one stream a call.
+mod drain;
 mod header;
 mod health;
 mod types;
 
+pub use drain::{decode_drain, decode_draining, encode_drain, encode_draining};
 pub use header::{ErrorKind, Response, ServiceId};
 pub use health::{decode_gc, decode_peers, encode_gc, encode_peers};
 pub use types::{
