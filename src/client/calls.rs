@@ -11,10 +11,10 @@ use serde::de::DeserializeOwned;
 use super::documents::documents;
 use super::error::Error;
 use super::request::Client;
-use crate::model::{Cid, PeerId, PinOptions, Probe};
+use crate::model::{Cid, Draining, PeerId, PinOptions, Probe};
 use crate::wire::rest::{
-    self, Alert, Bandwidth, ConnectGraph, ContentPath, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, PinCounts,
-    ReplicationHealth, Version, options_to_query,
+    self, Alert, Bandwidth, ConnectGraph, ContentPath, Drain, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin,
+    PinCounts, ReplicationHealth, Version, options_to_query,
 };
 
 /// What paths have to escape besides controls; slashes stay.
@@ -137,6 +137,19 @@ impl Client {
     /// [`Error`].
     pub async fn remove_peer(&self, peer: PeerId) -> Result<(), Error> {
         self.send(Method::DELETE, &format!("/peers/{peer}")).await.map(drop)
+    }
+
+    /// Begins or ends to drain a peer, or only looks; returns how far that is.
+    ///
+    /// # Errors
+    /// [`Error`], with code 404 when the peer that is asked knows no such thing.
+    pub async fn drain(&self, peer: PeerId, what: Draining) -> Result<Drain, Error> {
+        let method = match what {
+            Draining::Look => Method::GET,
+            Draining::Begin => Method::POST,
+            Draining::End => Method::DELETE,
+        };
+        self.call(method, &format!("/peers/{peer}/drain")).await
     }
 
     /// Pins what a path leads to; returns the pin as submitted.

@@ -8,8 +8,8 @@ use futures::stream::BoxStream;
 
 use crate::cluster::{Cluster, Error, ReplicationHealth};
 use crate::model::{
-    Alert, Cid, ConnectGraph, GlobalPinInfo, Metric, PeerId, PeerInfo, Pin, PinCounts, PinOptions, PinTypes, Probe,
-    RepoGc, StatusFilter, Told,
+    Alert, Cid, ConnectGraph, Drain, Draining, GlobalPinInfo, Metric, PeerId, PeerInfo, Pin, PinCounts, PinOptions,
+    PinTypes, Probe, RepoGc, StatusFilter, Told,
 };
 use crate::swarm::Traffic;
 
@@ -28,6 +28,7 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn add_peer(&self, peer: PeerId) -> Answer<PeerInfo>;
     fn graph(&self) -> BoxFuture<'static, ConnectGraph>;
     fn gc(&self, local: bool) -> Answer<Vec<RepoGc>>;
+    fn drain(&self, peer: PeerId, what: Draining) -> Answer<Drain>;
     fn pin(&self, cid: Cid, options: PinOptions) -> Answer<Pin>;
     fn pin_path(&self, path: String, options: PinOptions) -> Answer<Pin>;
     fn pinned(&self, pin: Pin, until: BoxFuture<'static, ()>) -> Answer<(GlobalPinInfo, bool)>;
@@ -79,6 +80,11 @@ impl Backend for Cluster {
     fn gc(&self, local: bool) -> Answer<Vec<RepoGc>> {
         let cluster = self.clone();
         Box::pin(async move { if local { Ok(vec![cluster.gc_local().await?]) } else { Ok(cluster.gc().await) } })
+    }
+
+    fn drain(&self, peer: PeerId, what: Draining) -> Answer<Drain> {
+        let cluster = self.clone();
+        Box::pin(async move { cluster.drain(peer, what).await })
     }
 
     fn pin(&self, cid: Cid, options: PinOptions) -> Answer<Pin> {

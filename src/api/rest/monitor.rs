@@ -47,3 +47,18 @@ pub(super) async fn gc(State(Api(cluster)): State<Api>, Params(query): Params) -
     let collected = cluster.gc(query.is_true("local")).await?;
     Ok(json(StatusCode::OK, &GlobalRepoGc::from(collected.as_slice())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::routes::RestOptions;
+    use super::super::tests::{api, ask, fault, text};
+
+    #[tokio::test]
+    async fn daemons_collect_here_or_everywhere() {
+        let (router, small) = api(&RestOptions::default());
+        assert_eq!(text(ask(&router, "POST /ipfs/gc").await).await, (200, "{\"peer_map\":{}}\n".into()));
+        assert_eq!(text(ask(&router, "POST /ipfs/gc?local=1").await).await.0, 200);
+        assert_eq!(text(ask(&router, "POST /ipfs/gc?local=true").await).await, fault(500, "ipfs is down"));
+        assert_eq!(*small.calls.lock().unwrap(), ["gc false", "gc false", "gc true"]);
+    }
+}

@@ -12,6 +12,7 @@ use super::super::error::{ApiError, json};
 use super::super::stream::ndjson;
 use super::backend::Api;
 use super::extract::Segment;
+use crate::model::PeerId;
 use crate::wire::rest::{AddPeer, PeerInfo, Version, parse_peer};
 
 pub(super) async fn id(State(Api(cluster)): State<Api>) -> Response {
@@ -46,8 +47,14 @@ pub(super) async fn add(State(Api(cluster)): State<Api>, body: Body) -> Result<R
 
 /// Refuses: membership is who is heard, nobody can be taken out of it.
 pub(super) async fn remove(Segment(peer): Segment) -> ApiError {
-    match parse_peer(&peer) {
+    match named(&peer) {
         Ok(_) => ApiError::internal("crdt consensus component cannot remove peers"),
-        Err(error) => ApiError::bad_request(format!("error decoding Peer ID: failed to parse peer ID: {error}")),
+        Err(error) => error,
     }
+}
+
+/// The peer that a path names.
+pub(super) fn named(text: &str) -> Result<PeerId, ApiError> {
+    let fault = |error| ApiError::bad_request(format!("error decoding Peer ID: failed to parse peer ID: {error}"));
+    parse_peer(text).map_err(fault)
 }

@@ -15,7 +15,7 @@ use super::super::error::{ApiError, json, no_content};
 use super::super::measure::{measure, note_route};
 use super::super::router::{Pipeline, header_map, no_head, pass, wrong_method};
 use super::backend::{Api, Backend};
-use super::own::{bulk, events, log, openapi, probes, wait};
+use super::own::{bulk, drain, events, log, openapi, probes, wait};
 use super::{allocations, monitor, peers, pins, replication};
 use crate::cluster::Cluster;
 use crate::model::Probe;
@@ -95,6 +95,7 @@ fn table() -> Table {
         .route("/version", no_head(get(peers::version)))
         .route("/peers", no_head(get(peers::list).post(peers::add)))
         .route("/peers/{peer}", delete(peers::remove))
+        .route("/peers/{peer}/drain", no_head(get(drain::look).post(drain::begin).delete(drain::end)))
         .route("/allocations", no_head(get(allocations::list)))
         .route("/allocations/{hash}", no_head(get(allocations::one)))
         .route("/pins", no_head(get(pins::status_all).post(bulk::pin)))

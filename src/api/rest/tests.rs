@@ -116,6 +116,12 @@ impl Backend for Small {
         now(if local { Err(Error::Other("ipfs is down".into())) } else { Ok(Vec::new()) })
     }
 
+    fn drain(&self, peer: PeerId, what: Draining) -> BoxFuture<'static, Result<Drain, Error>> {
+        self.note(format!("drain {what:?}"));
+        let leaving = what == Draining::Begin;
+        now(Ok(Drain { peer, leaving, pins_left: 7, pins_kept: 2, pins_everywhere: 1 }))
+    }
+
     fn pin(&self, cid: Cid, options: PinOptions) -> BoxFuture<'static, Result<Pin, Error>> {
         self.note(format!("pin {cid} {:?} {}", options.mode, options.name));
         now(Self::find(cid))
@@ -462,15 +468,6 @@ async fn the_client_reads_what_the_server_writes() {
     assert_eq!(statuses.len(), 2);
     assert_eq!(client.allocation(cids[1]).await.unwrap_err().code, 404);
     task.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn daemons_collect_here_or_everywhere() {
-    let (router, small) = api(&RestOptions::default());
-    assert_eq!(text(ask(&router, "POST /ipfs/gc").await).await, (200, "{\"peer_map\":{}}\n".into()));
-    assert_eq!(text(ask(&router, "POST /ipfs/gc?local=1").await).await.0, 200);
-    assert_eq!(text(ask(&router, "POST /ipfs/gc?local=true").await).await, fault(500, "ipfs is down"));
-    assert_eq!(*small.calls.lock().unwrap(), ["gc false", "gc false", "gc true"]);
 }
 
 #[tokio::test]

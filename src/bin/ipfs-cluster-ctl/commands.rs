@@ -93,7 +93,19 @@ fn peers() -> Command {
     let remove = Command::new("rm", "remove a peer from the Cluster")
         .arguments("<peer ID>")
         .about("Takes a peer out of the peerset. CRDT clusters refuse that: stop the peer instead.");
-    Command::new("peers", "List and manage IPFS Cluster peers").command(list).command(remove)
+    let drain = Command::new("drain", "give what a peer holds to others, before it is taken away")
+        .arguments("<peer ID>")
+        .about(
+            "
+Makes a peer ready to be taken away: it gets no new pins, and its pins get other holders. It
+keeps each until enough of them have it. Prints how many pins are left. The peer stays in this
+state, over restarts too, until --undo.
+
+Pins with a replication factor of -1 are on every peer: they do not move.",
+        )
+        .flag(Flag::switch("undo", "let the peer have pins again; what has moved stays where it is"))
+        .flag(Flag::switch("wait, w", "wait until nothing is left and the peer can be taken away"));
+    Command::new("peers", "List and manage IPFS Cluster peers").command(list).command(remove).command(drain)
 }
 
 fn pin() -> Command {

@@ -32,6 +32,9 @@ pub enum Failure {
     /// A command of the Go program that this version has not got.
     #[error("error : this version cannot do \"{0}\"")]
     Unavailable(String),
+    /// What was waited for will not be: another client let the peer have pins again.
+    #[error("error waiting: {0} is not being drained any more")]
+    Undone(String),
     /// The doctor found a fault, or a probe was answered with no: which is told.
     #[error("a fault was found")]
     Unwell,
@@ -53,6 +56,7 @@ impl Failure {
             | Self::Argument { .. }
             | Self::Output(_)
             | Self::Unwell
+            | Self::Undone(_)
             | Self::Unanswered(_)
             | Self::Unavailable(_) => 1,
         }
@@ -69,6 +73,7 @@ mod tests {
         assert_eq!((api(0).code(), api(404).code(), api(500).code()), (1, 2, 2));
         assert_eq!(Failure::Wait(WaitError::Deadline).code(), 62);
         assert_eq!(Failure::Wait(WaitError::Failed("pinned")).code(), 1);
+        assert_eq!(Failure::Undone("peer".into()).code(), 1);
         assert_eq!(Failure::Unavailable("add".into()).code(), 1);
         assert_eq!((Failure::Unwell.code(), Failure::Unanswered(7).code(), Failure::Some.code()), (1, 1, 2));
     }

@@ -90,6 +90,7 @@ async fn dispatch(run: &Run, globals: &Globals, output: &mut Output) -> Result<(
         ["version"] => peers::version(client, output).await,
         ["peers", "ls"] => peers::list(client, output).await,
         ["peers", "rm"] => peers::remove(client, run).await,
+        ["peers", "drain"] => peers::drain(client, run, output).await,
         ["pin", "add"] => pin::add(client, run, output).await,
         ["pin", "rm"] => pin::remove(client, run, output).await,
         ["pin", "update"] => pin::update(client, run, output).await,

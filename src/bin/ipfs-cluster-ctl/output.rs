@@ -87,6 +87,7 @@ impl Output {
             | Failure::Wait(_)
             | Failure::Output(_)
             | Failure::Unanswered(_)
+            | Failure::Undone(_)
             | Failure::Unavailable(_) => {
                 eprintln!("{failure}");
             }

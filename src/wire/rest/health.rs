@@ -101,6 +101,37 @@ pub struct PinCounts {
     pub status: BTreeMap<String, u64>,
 }
 
+/// The answer of `/peers/{peer}/drain`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Drain {
+    /// The peer.
+    pub peer: String,
+    /// Whether it is being drained: it gets no new pins, and its pins get other holders.
+    pub leaving: bool,
+    /// Pins that are still allocated to it.
+    pub pins_left: u64,
+    /// Pins that it does not have to hold any more, and keeps until enough others have them.
+    pub pins_kept: u64,
+    /// Pins that every peer holds, it too: they do not move.
+    pub pins_everywhere: u64,
+}
+
+impl Drain {
+    /// Whether the peer can be taken away: it leaves, and nothing is left that only it may hold.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.leaving && self.pins_left == 0 && self.pins_kept == 0
+    }
+}
+
+impl From<&model::Drain> for Drain {
+    fn from(drain: &model::Drain) -> Self {
+        let model::Drain { peer, leaving, pins_left, pins_kept, pins_everywhere } = *drain;
+        Self { peer: peer.to_string(), leaving, pins_left, pins_kept, pins_everywhere }
+    }
+}
+
 fn texts<K: ToString, V: ToString>(map: &BTreeMap<K, V>) -> BTreeMap<String, String> {
     map.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
 }

@@ -9,7 +9,7 @@ mod status;
 mod text;
 mod time;
 pub use address::{io_words, tcp_target};
-pub use health::{Bandwidth, ConnectGraph, GcKey, GlobalRepoGc, PinCounts, RepoGc, Traffic};
+pub use health::{Bandwidth, ConnectGraph, Drain, GcKey, GlobalRepoGc, PinCounts, RepoGc, Traffic};
 pub use id::{AddPeer, Error, IpfsId, PeerInfo, Token, Version};
 pub use metric::{Alert, Metric, Notice, ReplicationHealth};
 pub use pin::{Pin, PinOutcome};

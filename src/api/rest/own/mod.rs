@@ -1,5 +1,6 @@
 //! Routes and parameters that Go's REST API has not.
 pub(super) mod bulk;
+pub(super) mod drain;
 pub(super) mod events;
 pub(super) mod log;
 pub(super) mod openapi;

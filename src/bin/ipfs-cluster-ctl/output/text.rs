@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use ipfs_cluster::model::UnixMillis;
 use ipfs_cluster::task;
 use ipfs_cluster::wire::rest::{
-    self, Alert, Bandwidth, Error, Event, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, PinCounts, PinInfoShort,
-    PinOutcome, ReplicationHealth, Time, Version,
+    self, Alert, Bandwidth, Drain, Error, Event, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, PinCounts,
+    PinInfoShort, PinOutcome, ReplicationHealth, Time, Version,
 };
 
 use crate::common::human::{relative, size};
@@ -110,6 +110,23 @@ impl Text for PinCounts {
         let mut text = format!("pins in the pinset: {}\nof them on {}: {}\n", self.pins, self.peer, self.allocated);
         for (status, count) in self.status.iter().filter(|(_, count)| **count > 0) {
             let _ = writeln!(text, "  {status}: {count}");
+        }
+        text
+    }
+}
+
+impl Text for Drain {
+    fn text(&self) -> String {
+        let Self { peer, pins_left, pins_kept, pins_everywhere, .. } = self;
+        let mut text = match (self.leaving, self.is_done()) {
+            (true, true) => format!("{peer} is drained: it can be taken away\n"),
+            (true, false) => format!("{peer} is being drained\n"),
+            (false, _) => format!("{peer} is not being drained\n"),
+        };
+        let _ = writeln!(text, "  pins that are allocated to it: {pins_left}");
+        let _ = writeln!(text, "  pins that it keeps until others have them: {pins_kept}");
+        if *pins_everywhere > 0 {
+            let _ = writeln!(text, "  pins that are on every peer and do not move: {pins_everywhere}");
         }
         text
     }

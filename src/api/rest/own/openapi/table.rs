@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::operation::{Operation, Shape, delete, get, lines, one, post};
 use super::parameters::{LAST_EVENT, LEVEL, LOCAL, OPTIONS, PART, STATUSES, TYPES, WAIT};
 use crate::wire::rest::{
-    AddPeer, Alert, Bandwidth, ConnectGraph, Error, Event, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin,
+    AddPeer, Alert, Bandwidth, ConnectGraph, Drain, Error, Event, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin,
     PinCounts, PinOutcome, ReplicationHealth, Token, Version,
 };
 
@@ -26,6 +26,10 @@ fn peers() -> Vec<Operation> {
             .takes(one::<AddPeer>())
             .gives::<PeerInfo>(),
         delete("/peers/{peer}", "removePeer", "Refused: members are those who are heard."),
+        get("/peers/{peer}/drain", "drained", "How far a peer is with being drained.").gives::<Drain>(),
+        post("/peers/{peer}/drain", "drain", "Gives what a peer holds to others, and nothing new to it.")
+            .gives::<Drain>(),
+        delete("/peers/{peer}/drain", "undrain", "Ends that; what has moved stays where it is.").gives::<Drain>(),
     ]
 }
 

@@ -127,3 +127,19 @@ fn traffic() {
     assert_eq!(line, "                       /x: In:  1.2 kB. Out:   48 kB. RateIn: 212.22B/s. RateOut: 0.00B/s\n");
     assert_eq!(None::<Bandwidth>.text(), "");
 }
+
+#[test]
+fn a_drain_says_whether_the_peer_can_be_taken_away() {
+    let text = |leaving, pins_left, pins_kept| {
+        Drain { peer: "A".into(), leaving, pins_left, pins_kept, pins_everywhere: 5 }.text()
+    };
+    let kept = "A is being drained
+  pins that are allocated to it: 0
+  pins that it keeps until others have them: 2
+  pins that are on every peer and do not move: 5
+";
+    assert_eq!(text(true, 0, 2), kept);
+    assert!(text(true, 1, 0).starts_with("A is being drained\n"));
+    assert!(text(true, 0, 0).starts_with("A is drained: it can be taken away\n"));
+    assert!(text(false, 0, 0).starts_with("A is not being drained\n"));
+}
