@@ -13,6 +13,9 @@ const AGAIN: Duration = Duration::from_hours(1);
 /// for pins that were given to it by peers that did not know yet, and for peers that do not do their part.
 const LEAVING_AGAIN: Duration = Duration::from_mins(1);
 
+/// A peer that is back is as new only so long after a round: one that comes and goes all the time costs a scan now and then.
+const BACK_AFTER: Duration = Duration::from_secs(10);
+
 /// The metric of a peer that is being drained; it says so itself for as long as it is.
 pub const LEAVING: &str = "leaving";
 
@@ -154,7 +157,9 @@ impl Rounds {
             // Peers that leave say so themselves: nobody has to be waited for.
             return !census.is_young || !census.gone.is_empty();
         };
-        last.gone.retain(|peer| !census.here.contains(peer));
+        if now >= last.ended.plus(BACK_AFTER) {
+            last.gone.retain(|peer| !census.here.contains(peer));
+        }
         let is_left = last.undone > 0 && (now >= last.ended.plus(AGAIN) || census.here.len() > last.members);
         let is_leaving = !census.leaving.is_empty() && now >= last.ended.plus(last.pause());
         !last.is_of(census) || is_leaving || (!census.is_young && (last.was_young || is_left))
@@ -381,9 +386,24 @@ mod tests {
         for (leaving, now) in [(2, 400), (2, 500)] {
             assert!(rounds.is_due(&census(&[9000, 9000], &[leaving], now), at(now)), "{now}");
             rounds.end(&census(&[9000, 9000], &[leaving], now), 0, at(now));
-            assert!(!rounds.is_due(&census(&[9000, 9000], &[], now + 1), at(now + 1)), "it is back");
+            assert!(!rounds.is_due(&census(&[9000, 9000], &[], now + 10), at(now + 10)), "it is back");
         }
         assert!(rounds.is_due(&census(&[9000, 1000], &[], 1400), at(1400)));
+    }
+
+    #[test]
+    fn a_peer_that_says_now_this_and_now_that_does_not_cost_a_scan_each_time() {
+        let mut rounds = Rounds::default();
+        let mut scans = 0;
+        for now in 400..500 {
+            let leaving: &[u8] = if now % 2 == 0 { &[2] } else { &[] };
+            let census = census(&[9000, 9000], leaving, now);
+            if rounds.is_due(&census, at(now)) {
+                scans += 1;
+                rounds.end(&census, 0, at(now));
+            }
+        }
+        assert!((2..=10).contains(&scans), "{scans}");
     }
 
     #[test]
