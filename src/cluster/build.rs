@@ -13,19 +13,22 @@ use super::chores::{Periods, repair};
 use super::flow::Defaults;
 use super::handle::{Cluster, Inner};
 use super::net::{Counts, METRICS_TOPIC};
-use super::peers::{Departure, Disk, InformersArgs, IpfsId, Members};
+use super::peers::{Alerts, Departure, Disk, InformersArgs, IpfsId, Keeper, Members};
 use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
 use super::status::{Holders, Local};
 use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};
 use crate::ipfs::{Connector, Kubo, KuboArgs, Metered};
-use crate::model::{Multiaddr, PeerId};
+use crate::model::{Alert, Multiaddr, PeerId};
 use crate::observe::{Meters, PinsetMeters};
 use crate::store::{Caches, LedgerDb, Options, PinsetDb, StoreError, free_space, ledger, memory_limit};
 use crate::swarm::calls::{self, Calls};
 use crate::swarm::{self, GossipArgs, Secret, Swarm};
 use crate::task::{self, Fatal, Task};
 use crate::tracker::{self, Tracker};
+
+/// Parts that run, with their names, top-down: users before what they use.
+pub type Parts = Vec<(&'static str, Task)>;
 
 /// The folder of a peer's stores, for commands that work on them while no daemon runs.
 #[must_use]
@@ -109,7 +112,7 @@ fn caches(config: &Config) -> Caches {
     }
 }
 
-/// The tracker, and the handle on the peer above it.
+/// The tracker and what keeps the alerts, top-down, and the handle on the peer above them.
 ///
 /// # Errors
 /// When the ledger cannot be read, or the daemon's address is none.
@@ -119,11 +122,12 @@ pub fn open_cluster(
     (pinset, ledger): (Pinset, LedgerDb),
     swarm: Swarm,
     meters: Meters,
-) -> Result<(Cluster, Task), Fatal> {
+) -> Result<(Cluster, Parts), Fatal> {
     let ipfs: Arc<dyn Connector> = Arc::new(Metered::new(connector(config)?, &meters));
     let calls = Calls::new(swarm.clone());
-    let ledger = Arc::new(ledger);
+    let (ledger, counts) = (Arc::new(ledger), Arc::new(Counts::default()));
     let departure = Arc::new(Departure::open(ledger.clone())?);
+    let (alerts, keeper) = open_alerts(config, &ledger, &counts);
     let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), ledger, &pinset)?;
     let inner = Inner {
         own,
@@ -143,12 +147,27 @@ pub fn open_cluster(
         local: Local { pinset: pinset.clone(), tracker: tracker.clone() },
         tracker,
         pinset,
-        counts: Arc::new(Counts::default()),
+        alerts: Arc::new(alerts),
+        counts,
         notices: Arc::default(),
         meters,
         stores: stores(&config.folder),
     };
-    Ok((Cluster { inner: Arc::new(inner) }, task))
+    Ok((Cluster { inner: Arc::new(inner) }, vec![("alerts", keeper), ("tracker", task)]))
+}
+
+/// A follower neither shows nor raises alerts. Those of earlier starts are no reason not to start.
+fn open_alerts(config: &Config, ledger: &Arc<LedgerDb>, counts: &Arc<Counts>) -> (Alerts, Task) {
+    let kept = if config.cluster.follower_mode { Ok(Vec::new()) } else { ledger.alerts() };
+    let kept = kept.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the alerts of earlier starts cannot be read");
+        Vec::new()
+    });
+    let (alerts, waiting) = Alerts::new(kept, counts.clone());
+    let ledger = ledger.clone();
+    let write = Arc::new(move |alerts: &[Alert]| Ok(ledger.add_alerts(alerts)?));
+    let keeper = Keeper { waiting, write, kept: watch::Sender::new(()), counts: counts.clone() };
+    (alerts, Task::spawn(|stop| keeper.run(stop)))
 }
 
 fn connector(config: &Config) -> Result<Arc<dyn Connector>, Fatal> {
@@ -251,7 +270,8 @@ pub fn repairs(config: &Config) -> Option<repair::Args> {
 
 /// What the informers tell.
 pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>) -> InformersArgs {
-    let Inner { own, peername, ipfs, ipfs_id, swarm, members, tracker, follower, departure, .. } = &*cluster.inner;
+    let Inner { own, peername, ipfs, ipfs_id, swarm, members, alerts, tracker, follower, departure, .. } =
+        &*cluster.inner;
     InformersArgs {
         own: *own,
         peername: peername.clone(),
@@ -274,7 +294,7 @@ pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>
             let tracker = tracker.clone();
             Arc::new(move || tracker.pin_queue_size())
         },
-        follower: *follower,
+        alerts: (!follower).then(|| alerts.clone()),
         leaving: departure.watch(),
         bell,
     }

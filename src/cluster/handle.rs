@@ -17,7 +17,7 @@ use tracing::instrument;
 use super::error::Error;
 use super::flow::{self, Defaults};
 use super::net::{Counts, Notices};
-use super::peers::{Departure, IpfsId, Members};
+use super::peers::{Alerts, Departure, IpfsId, Members};
 use super::pinset::Pinset;
 use super::status::Local;
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
@@ -57,6 +57,7 @@ pub(super) struct Inner {
     pub calls: Calls,
     pub members: Arc<Members>,
     pub departure: Arc<Departure>,
+    pub alerts: Arc<Alerts>,
     pub ipfs: Arc<dyn Connector>,
     pub ipfs_id: Arc<IpfsId>,
     pub local: Local,
@@ -155,7 +156,7 @@ impl Cluster {
     /// Returns the alerts, newest first.
     #[must_use]
     pub fn alerts(&self) -> Vec<Alert> {
-        if self.inner.follower { Vec::new() } else { self.inner.members.alerts() }
+        self.inner.alerts.all()
     }
 
     /// Returns every counter that moved since the start, by name: what was refused, dropped or noticed.

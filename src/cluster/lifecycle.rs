@@ -6,6 +6,7 @@ use libp2p::StreamProtocol;
 use libp2p::identity::Keypair;
 use tokio::sync::{mpsc, watch};
 
+use super::build::Parts;
 use super::chores::repair;
 use super::handle::{Cluster, Inner};
 use super::net::{Answers, Checks, ChecksArgs, Epochs, Inlet, Outlet, Pace, SyncsArgs, spawn_syncs};
@@ -41,7 +42,7 @@ pub struct Args {
 pub struct Peer {
     cluster: Cluster,
     /// Top-down: users before what they use.
-    tasks: Vec<(&'static str, Task)>,
+    tasks: Parts,
     writer: Writer,
 }
 
@@ -57,11 +58,11 @@ pub async fn start(args: Args) -> Result<Peer, Fatal> {
     let open = move || Ok::<_, Fatal>((build::open_pinset(&of, &key, &of_pinset)?, build::open_ledger(&of)?));
     let ((pinset, outbound, writer), ledger) = tokio::task::spawn_blocking(open).await??;
     let (swarm, events, swarm_task) = swarm::spawn(build::swarm_args(&config, keypair, bootstrap, &pinset)?).await?;
-    let (cluster, tracker) = build::open_cluster(&config, own, (pinset, ledger), swarm, meters)?;
+    let (cluster, lower) = build::open_cluster(&config, own, (pinset, ledger), swarm, meters)?;
     let mut tasks = spawn_users(&config, &cluster, events, outbound)?;
     // The outlet stays to the end: the parts above it still have something to say.
     let outlet = tasks.len() - 1;
-    tasks.insert(outlet, ("tracker", tracker));
+    tasks.splice(outlet..outlet, lower);
     tasks.push(("swarm", swarm_task));
     tracing::info!(id = %own, "** IPFS Cluster is READY **");
     Ok(Peer { cluster, tasks, writer })
@@ -73,7 +74,7 @@ fn spawn_users(
     cluster: &Cluster,
     events: mpsc::Receiver<Event>,
     outbound: mpsc::Receiver<Outbound>,
-) -> Result<Vec<(&'static str, Task)>, Fatal> {
+) -> Result<Parts, Fatal> {
     let Inner { own, pinset, swarm, members, trust, counts, notices, meters, .. } = &*cluster.inner;
     let (pinset, swarm, counts) = (pinset.clone(), swarm.clone(), counts.clone());
     let checks = Checks::spawn(ChecksArgs {

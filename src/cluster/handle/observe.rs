@@ -63,7 +63,7 @@ impl Cluster {
             disk_weight: self.disk_weight(),
             members: inner.members.peerset(task::wall()).len(),
             connected: inner.swarm.connected().len(),
-            alerts: self.alerts().len(),
+            alerts: inner.alerts.count(),
             store_bytes: self.store_bytes(),
             free_bytes: inner.stores[0].parent().and_then(|folder| free_space(folder).ok()),
         }

@@ -29,7 +29,7 @@ async fn a_lone_peers_pin_is_kept_listed_and_let_go_of() {
 }
 
 #[tokio::test]
-async fn a_follower_refuses_writes_in_gos_words_and_keeps_alerts_to_itself() {
+async fn a_follower_refuses_writes_in_gos_words() {
     let lone = Lone::start(|config| config.cluster.follower_mode = true).await;
     let words = "this peer is configured to be in follower mode. Write operations are disabled";
     let cluster = &lone.cluster;
@@ -37,10 +37,6 @@ async fn a_follower_refuses_writes_in_gos_words_and_keeps_alerts_to_itself() {
     assert_eq!(cluster.unpin(cid(1)).await.unwrap_err().to_string(), words);
     assert_eq!(cluster.pin_path("/ipfs/x".into(), PinOptions::default()).await.unwrap_err().to_string(), words);
     assert_eq!(cluster.unpin_path("/ipfs/x".into()).await.unwrap_err().to_string(), words);
-    lone.hear_of(&[("ping", 0)]);
-    let later = task::wall().plus(std::time::Duration::from_hours(25));
-    assert_eq!(cluster.inner.members.check(later).len(), 1);
-    assert!(cluster.alerts().is_empty());
     lone.stop().await;
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ipfs_id::IpfsId;
 use super::ping;
-use crate::cluster::peers::Members;
+use crate::cluster::peers::{Alerts, Members};
 use crate::ipfs::{Connector, RepoStat};
 use crate::model::{Metric, PeerId};
 use crate::monitor::LEAVING;
@@ -54,8 +54,8 @@ pub struct Args {
     pub members: Arc<Members>,
     /// Reads how many pins wait to be pinned.
     pub queue_size: Arc<dyn Fn() -> Result<u64, TrackerError> + Send + Sync>,
-    /// Whether alerts are kept to oneself.
-    pub follower: bool,
+    /// Who is told of expired metrics; a follower, who can do nothing about them, tells nobody.
+    pub alerts: Option<Arc<Alerts>>,
     /// Whether this peer is being drained.
     pub leaving: watch::Receiver<bool>,
     /// Rung when a neighbour is new, so that it learns of us at once.
@@ -140,13 +140,16 @@ async fn neighbour_loop(informers: Arc<Informers>) {
 }
 
 async fn check_loop(informers: Arc<Informers>) {
-    let Args { members, follower, own, check_interval, .. } = &informers.args;
+    let Args { members, alerts, own, check_interval, .. } = &informers.args;
     loop {
         tokio::time::sleep(*check_interval).await;
-        for alert in members.check(task::wall()) {
-            if !follower && alert.metric.peer != *own {
+        let new = members.check(task::wall());
+        let Some(alerts) = alerts else { continue };
+        for alert in new {
+            if alert.metric.peer != *own {
                 tracing::warn!(peer = %alert.metric.peer, metric = alert.metric.name, "a metric expired");
             }
+            alerts.raise(alert);
         }
     }
 }

@@ -35,7 +35,7 @@ fn bench(change: impl FnOnce(&mut Args), prepare: impl FnOnce(&Fake)) -> Bench {
         }),
         members: members.clone(),
         queue_size: Arc::new(move || length.lock().unwrap().ok_or(TrackerError::Ended)),
-        follower: false,
+        alerts: None,
         leaving: leaving.subscribe(),
         bell: bell.clone(),
     };

@@ -1,5 +1,5 @@
 //! Who is in the cluster, as the metrics that arrived here say.
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -8,10 +8,7 @@ use super::ping::Names;
 use crate::model::{Alert, Metric, PeerId, UnixMillis};
 use crate::monitor::{Candidate, Census, Checker, LEAVING, Window};
 
-/// Alerts kept for `/health/alerts`, as many as Go keeps; the oldest go first.
-const ALERTS_MAX: usize = 1000;
-
-/// The metric window, its checker and the alerts, shared by all parts of the peer.
+/// The metric window and its checker, shared by all parts of the peer.
 ///
 /// The lock is held for lookups in memory only, never across an await.
 pub struct Members {
@@ -24,7 +21,6 @@ pub struct Members {
 struct State {
     window: Window,
     checker: Checker,
-    alerts: VecDeque<Alert>,
 }
 
 impl Members {
@@ -84,23 +80,13 @@ impl Members {
         self.lock().window.telling(LEAVING, now)
     }
 
-    /// Looks for metrics that expired; keeps and returns their alerts.
+    /// Looks for metrics that expired, and returns their alerts.
     pub fn check(&self, now: UnixMillis) -> Vec<Alert> {
         let mut state = self.lock();
-        let State { window, checker, alerts } = &mut *state;
+        let State { window, checker } = &mut *state;
         let new = checker.check(window, now);
         window.evict(now);
-        for alert in &new {
-            alerts.push_front(alert.clone());
-        }
-        alerts.truncate(ALERTS_MAX);
         new
-    }
-
-    /// Returns the alerts, newest first.
-    #[must_use]
-    pub fn alerts(&self) -> Vec<Alert> {
-        self.lock().alerts.iter().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -135,7 +121,7 @@ mod tests {
         assert!(members.check(UnixMillis::from_seconds(10)).is_empty());
         assert_eq!(members.peerset(UnixMillis::from_seconds(31)), [own]);
         assert_eq!(members.check(UnixMillis::from_seconds(31)).len(), 1);
-        assert_eq!(members.alerts().len(), 1);
+        assert!(members.check(UnixMillis::from_seconds(32)).is_empty());
     }
 
     #[test]

@@ -3,9 +3,11 @@ mod departure;
 mod ipfs_id;
 mod ping;
 
+mod alerts;
 mod informers;
 mod members;
 
+pub use alerts::{Alerts, Keeper};
 pub use departure::Departure;
 pub use informers::{Args as InformersArgs, Disk, spawn as spawn_informers};
 pub use ipfs_id::IpfsId;

@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
 
-use super::commit::{Batch, append, due_key};
+use super::commit::{Batch, due_key};
 use super::counts::Counts;
 use super::news;
 use super::row::{Row, damaged};
-use super::tables::{ALERTS, ALERTS_MAX, COUNTS, DUE, EVENTS, EVENTS_MAX, LEDGER_FILE, META, PEERS, STATUS, VERSION};
-use crate::model::{Alert, Cid, Event, Metric, PeerId, UnixMillis};
+use super::tables::{ALERTS, COUNTS, DUE, EVENTS, EVENTS_MAX, LEDGER_FILE, META, PEERS, STATUS, VERSION};
+use crate::model::{Cid, Event, Metric, PeerId, UnixMillis};
 use crate::store::{Caches, StoreError, file};
 
 /// What a ledger is opened with.
@@ -214,25 +214,6 @@ impl LedgerDb {
         self.read(|tx| Ok(tx.open_table(EVENTS)?.last()?.map_or(0, |(number, _)| number.value() + 1)))
     }
 
-    /// Keeps an alert; the oldest goes when there are too many.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn add_alert(&self, alert: &Alert) -> Result<(), StoreError> {
-        self.write(|tx| append(tx, ALERTS, &[news::encode_alert(alert)], ALERTS_MAX))
-    }
-
-    /// The alerts, newest first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
-        self.read(|tx| {
-            let alerts = tx.open_table(ALERTS)?;
-            alerts.iter()?.rev().map(|row| news::decode_alert(row?.1.value()).ok_or_else(damaged)).collect()
-        })
-    }
-
     /// Keeps metrics, each in the place of its peer's last of that name.
     ///
     /// # Errors
@@ -284,11 +265,17 @@ impl LedgerDb {
         })
     }
 
-    fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
         self.run(|db| read(&db.begin_read()?))
     }
 
-    fn write(&self, write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
+    pub(super) fn write(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), StoreError> {
         self.run(|db| {
             let transaction = file::begin(db)?;
             write(&transaction)?;

@@ -10,7 +10,7 @@ const EVENT_VERSION: u8 = 2;
 /// Bytes of an event's error that are kept.
 const ERROR_MAX: usize = 1024;
 /// Bytes of a metric's name and value that are kept; Go's are below 1 KiB.
-const TEXT_MAX: usize = 8 * 1024;
+pub const TEXT_MAX: usize = 8 * 1024;
 
 /// Kinds of events on disk; those of the first version are all statuses.
 const STATUS: u8 = 0;

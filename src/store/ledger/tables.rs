@@ -18,7 +18,8 @@ pub(super) type Numbered = TableDefinition<'static, u64, &'static [u8]>;
 pub(super) type Numbers = TableDefinition<'static, &'static str, u64>;
 
 /// `version`: [`VERSION`]; `cursor`: the commit of the pinset whose news are worked off; `generation`: number of the
-/// last sweep; `leaving`: 1 while this peer is being drained. For ever.
+/// last sweep; `leaving`: 1 while this peer is being drained; `webhook`: the alert that the webhook is told next, as long
+/// as there is one. For ever.
 pub(super) const META: Numbers = TableDefinition::new("META");
 /// CID -> row. From the first wish that this peer hold it until the daemon let go of it.
 pub(super) const STATUS: Bytes = TableDefinition::new("STATUS");
