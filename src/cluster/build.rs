@@ -13,7 +13,7 @@ use super::chores::{Periods, repair};
 use super::flow::Defaults;
 use super::handle::{Cluster, Inner};
 use super::net::{Counts, METRICS_TOPIC};
-use super::peers::{Alerts, Departure, Disk, InformersArgs, IpfsId, Keeper, Members};
+use super::peers::{Alerts, Courier, CourierArgs, Departure, Disk, InformersArgs, IpfsId, Keeper, Members, Post};
 use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
 use super::status::{Holders, Local};
 use crate::config::{Config, DiskMetric, Endpoint};
@@ -112,7 +112,7 @@ fn caches(config: &Config) -> Caches {
     }
 }
 
-/// The tracker and what keeps the alerts, top-down, and the handle on the peer above them.
+/// The tracker and what keeps and tells alerts, and the handle on the peer above them.
 ///
 /// # Errors
 /// When the ledger cannot be read, or the daemon's address is none.
@@ -127,8 +127,9 @@ pub fn open_cluster(
     let calls = Calls::new(swarm.clone());
     let (ledger, counts) = (Arc::new(ledger), Arc::new(Counts::default()));
     let departure = Arc::new(Departure::open(ledger.clone())?);
-    let (alerts, keeper) = open_alerts(config, &ledger, &counts);
+    let (alerts, mut parts) = open_alerts(config, own, &ledger, &counts);
     let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), ledger, &pinset)?;
+    parts.push(("tracker", task));
     let inner = Inner {
         own,
         peername: config.cluster.peername.clone(),
@@ -153,21 +154,44 @@ pub fn open_cluster(
         meters,
         stores: stores(&config.folder),
     };
-    Ok((Cluster { inner: Arc::new(inner) }, vec![("alerts", keeper), ("tracker", task)]))
+    Ok((Cluster { inner: Arc::new(inner) }, parts))
 }
 
 /// A follower neither shows nor raises alerts. Those of earlier starts are no reason not to start.
-fn open_alerts(config: &Config, ledger: &Arc<LedgerDb>, counts: &Arc<Counts>) -> (Alerts, Task) {
+fn open_alerts(config: &Config, own: PeerId, ledger: &Arc<LedgerDb>, counts: &Arc<Counts>) -> (Alerts, Parts) {
     let kept = if config.cluster.follower_mode { Ok(Vec::new()) } else { ledger.alerts() };
     let kept = kept.unwrap_or_else(|error| {
         tracing::warn!(%error, "the alerts of earlier starts cannot be read");
         Vec::new()
     });
     let (alerts, waiting) = Alerts::new(kept, counts.clone());
-    let ledger = ledger.clone();
-    let write = Arc::new(move |alerts: &[Alert]| Ok(ledger.add_alerts(alerts)?));
-    let keeper = Keeper { waiting, write, kept: watch::Sender::new(()), counts: counts.clone() };
-    (alerts, Task::spawn(|stop| keeper.run(stop)))
+    let (of, ring) = (ledger.clone(), watch::Sender::new(()));
+    let courier = courier(config, own, ledger, (ring.subscribe(), counts.clone()));
+    let write = Arc::new(move |alerts: &[Alert]| Ok(of.add_alerts(alerts)?));
+    let keeper = Keeper { waiting, write, kept: ring, counts: counts.clone() };
+    let keeper = ("alerts", Task::spawn(|stop| keeper.run(stop)));
+    (alerts, courier.into_iter().map(|task| ("webhook", task)).chain([keeper]).collect())
+}
+
+/// Who tells the webhook, if there is one; where the last one was is forgotten with it. Whatever fails here is said and
+/// costs no more than the webhook.
+fn courier(
+    config: &Config,
+    own: PeerId,
+    ledger: &Arc<LedgerDb>,
+    (kept, counts): (watch::Receiver<()>, Arc<Counts>),
+) -> Option<Task> {
+    let webhook = config.monitor.webhook.clone().filter(|_| !config.cluster.follower_mode);
+    let begun = if webhook.is_some() { ledger.begin_webhook().map(drop) } else { ledger.forget_webhook() };
+    if let Err(error) = begun {
+        tracing::warn!(%error, "how far the webhook was told of alerts is not known");
+    }
+    let webhook = webhook?;
+    let receiver = webhook.origin();
+    let deliver = Post::deliver(webhook).map_err(|error| tracing::error!(error, "there is no webhook")).ok()?;
+    let (peername, ledger) = (config.cluster.peername.clone(), ledger.clone());
+    let courier = Courier::new(CourierArgs { own, peername, ledger, deliver, receiver, kept, counts });
+    Some(Task::spawn(|stop| courier.run(stop)))
 }
 
 fn connector(config: &Config) -> Result<Arc<dyn Connector>, Fatal> {

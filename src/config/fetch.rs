@@ -1,18 +1,18 @@
 //! A configuration that is elsewhere: GET over http or https.
 use std::time::Duration;
 
-use base64::Engine;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::header::{AUTHORIZATION, LOCATION, USER_AGENT};
 use hyper::{Request, Response, StatusCode};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use url::Url;
 
 use super::file::FILE_MAX;
+use super::https;
 
 /// The longest wait for the whole answer: a source that is slower than this is as good as gone.
 const FETCH_TIME_MAX: Duration = Duration::from_secs(30);
@@ -69,16 +69,8 @@ pub fn shown(source: &str) -> String {
     }
 }
 
-type HttpClient = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
-
-fn client() -> Result<HttpClient, String> {
-    let provider = rustls::crypto::ring::default_provider;
-    let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider()) {
-        Ok(builder) => builder,
-        // A machine without certificates of its own.
-        Err(_) => HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider()).map_err(|e| e.to_string())?,
-    };
-    Ok(Client::builder(TokioExecutor::new()).build(builder.https_or_http().enable_http1().build()))
+fn client() -> Result<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>, String> {
+    Ok(Client::builder(TokioExecutor::new()).build(https::connector()?))
 }
 
 async fn follow(mut url: Url, failed: &impl Fn(String) -> FetchError) -> Result<Bytes, FetchError> {
@@ -88,7 +80,7 @@ async fn follow(mut url: Url, failed: &impl Fn(String) -> FetchError) -> Result<
             return Err(failed(format!("{:?} is neither http nor https", url.scheme())));
         }
         let request = request(&url).map_err(failed)?;
-        let answer = client.request(request).await.map_err(|e| failed(causes(&e)))?;
+        let answer = client.request(request).await.map_err(|e| failed(https::causes(&e)))?;
         let target = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         match target.filter(|_| answer.status().is_redirection()) {
             Some(target) => url = url.join(target).map_err(|e| failed(e.to_string()))?,
@@ -101,11 +93,8 @@ async fn follow(mut url: Url, failed: &impl Fn(String) -> FetchError) -> Result<
 fn request(url: &Url) -> Result<Request<Empty<Bytes>>, String> {
     let mut request =
         Request::get(url.as_str()).header(USER_AGENT, concat!("ipfs-cluster/", env!("CARGO_PKG_VERSION")));
-    if !url.username().is_empty() {
-        let decode = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-        let pair = format!("{}:{}", decode(url.username()), decode(url.password().unwrap_or_default()));
-        let value = base64::engine::general_purpose::STANDARD.encode(pair);
-        request = request.header(AUTHORIZATION, format!("Basic {value}"));
+    if let Some(authorization) = https::authorization(url) {
+        request = request.header(AUTHORIZATION, authorization);
     }
     request.body(Empty::new()).map_err(|e| e.to_string())
 }
@@ -127,17 +116,6 @@ async fn body(
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN_MAX)]);
     let body = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     Err(FetchError::Refused { code: status.as_u16(), body: body.trim().into() })
-}
-
-/// An error with what caused it, outermost first.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod check;
 mod disk;
 
 mod fetch;
+pub mod https;
 mod load;
 
 pub use check::*;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::disk::Identity;
-use super::value::{Credentials, Endpoint, Secret};
+use super::value::{Credentials, Endpoint, Secret, Webhook};
 use crate::model::{Multiaddr, PeerId, Replication, Trust};
 
 /// A peer's configuration.
@@ -316,10 +316,12 @@ pub struct TrackerConfig {
 }
 
 /// `monitor.pubsubmon`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MonitorConfig {
     /// How often expired metrics are looked for.
     pub check_interval: Duration,
+    /// Who is told of alerts: `webhook_url`, `webhook_secret`.
+    pub webhook: Option<Webhook>,
 }
 
 /// `allocator.balanced`.

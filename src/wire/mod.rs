@@ -7,6 +7,7 @@ pub mod kubo;
 pub mod metric;
 pub mod pin;
 pub mod rest;
+pub mod webhook;
 
 #[cfg(test)]
 mod fuzz;

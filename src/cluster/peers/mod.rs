@@ -7,7 +7,7 @@ mod alerts;
 mod informers;
 mod members;
 
-pub use alerts::{Alerts, Keeper};
+pub use alerts::{Alerts, Courier, CourierArgs, Keeper, Post};
 pub use departure::Departure;
 pub use informers::{Args as InformersArgs, Disk, spawn as spawn_informers};
 pub use ipfs_id::IpfsId;

@@ -10,7 +10,7 @@ use crate::config::typed::{
     AllocatorConfig, DiskInformer, DiskMetric, InformersConfig, IpfsHttpConfig, MetricsConfig, MonitorConfig,
     PinQueueInformer, TagsInformer, TracingConfig, TrackerConfig,
 };
-use crate::config::value::parse_multiaddr;
+use crate::config::value::{Webhook, parse_multiaddr};
 
 /// `None` goes with a fault.
 pub(super) fn ipfshttp(resolved: &Resolved, faults: &mut Faults, folder: &Path) -> Option<IpfsHttpConfig> {
@@ -53,7 +53,24 @@ fn too_low(key: &str) -> &'static str {
 
 pub(super) fn monitor(resolved: &Resolved, faults: &mut Faults, folder: &Path) -> MonitorConfig {
     let mut r = Reader::new(resolved, faults, folder, "monitor.pubsubmon");
-    MonitorConfig { check_interval: r.positive("check_interval", "pubsubmon.check_interval too low") }
+    MonitorConfig {
+        check_interval: r.positive("check_interval", "pubsubmon.check_interval too low"),
+        webhook: webhook(&mut r),
+    }
+}
+
+/// No text of a fault has any of the URL or of the secret.
+fn webhook(r: &mut Reader) -> Option<Webhook> {
+    let (url, secret) = (r.text("webhook_url"), r.text("webhook_secret"));
+    if url.is_empty() {
+        if !secret.is_empty() {
+            r.fault("webhook_secret", "pubsubmon.webhook_secret is set and webhook_url is not");
+        }
+        return None;
+    }
+    Webhook::new(url, secret)
+        .map_err(|e| r.fault("webhook_url", format!("error parsing pubsubmon.webhook_url: {e}")))
+        .ok()
 }
 
 pub(super) fn allocator(resolved: &Resolved, faults: &mut Faults, folder: &Path) -> AllocatorConfig {

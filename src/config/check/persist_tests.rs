@@ -21,7 +21,8 @@ fn sample(key: &Key) -> Option<(&'static str, serde_json::Value)> {
             | "ssl_key_file"
             | "libp2p_listen_multiaddress"
             | "id"
-            | "private_key",
+            | "private_key"
+            | "webhook_secret",
             _,
         )
         | (_, Kind::Object(_)) => return None,
@@ -30,6 +31,7 @@ fn sample(key: &Key) -> Option<(&'static str, serde_json::Value)> {
         ("metric_type", _) => ("reposize", json!("reposize")),
         ("trusted_peers", _) => (ID, json!([ID])),
         ("log_bytes", _) => ("1_048_576", json!(1_048_576)),
+        ("webhook_url", _) => ("https://host/hook", json!("https://host/hook")),
         ("high_water", _) => ("0x200", json!(512)),
         ("node_multiaddress" | "prometheus_endpoint", _) => ("/ip4/127.0.0.9/tcp/9", json!("/ip4/127.0.0.9/tcp/9")),
         ("peer_addresses", _) => ("/ip4/127.0.0.9/tcp/9", json!(["/ip4/127.0.0.9/tcp/9"])),

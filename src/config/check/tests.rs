@@ -108,7 +108,7 @@ fn the_parts_defaults_are_the_documented_ones() {
     assert_eq!(config.tracker.max_pin_queue_size.get(), 1_000_000);
     assert_eq!((config.tracker.concurrent_pins.get(), config.tracker.priority_pin_max_retries.get()), (10, 5));
     assert_eq!(config.tracker.priority_pin_max_age, seconds(86_400));
-    assert_eq!(config.monitor.check_interval, seconds(15));
+    assert_eq!((config.monitor.check_interval, config.monitor.webhook), (seconds(15), None));
     assert_eq!(config.allocator.allocate_by, ["tag:group", "freespace"]);
     let disk = config.informers.disk.unwrap();
     assert_eq!((disk.metric_ttl, disk.metric_type), (seconds(30), DiskMetric::FreeSpace));
@@ -402,9 +402,33 @@ fn an_empty_secret_is_an_open_network_with_a_warning() {
 }
 
 #[test]
+fn a_webhook_has_a_url_and_maybe_a_secret_and_no_fault_shows_either() {
+    let set = |url: &str, secret: &str| {
+        let mut file = with("monitor.pubsubmon.webhook_url", json!(url));
+        file.set("monitor.pubsubmon.webhook_secret", json!(secret));
+        file
+    };
+    let webhook = config(&set("https://host/hunter2", "hunter2")).monitor.webhook.unwrap();
+    assert_eq!((webhook.url().as_str(), webhook.secret()), ("https://host/hunter2", Some("hunter2")));
+    let variables = [("CLUSTER_PUBSUBMON_WEBHOOKURL", "http://other"), ("CLUSTER_PUBSUBMON_WEBHOOKSECRET", "s")];
+    let webhook = checked(&set("https://host", ""), &variables).unwrap().0.monitor.webhook.unwrap();
+    assert_eq!((webhook.url().as_str(), webhook.secret()), ("http://other/", Some("s")));
+    for (url, why) in [
+        ("ftp://host/hunter2", "error parsing pubsubmon.webhook_url: neither http nor https"),
+        ("hunter2", "error parsing pubsubmon.webhook_url: relative URL without a base"),
+        ("", "pubsubmon.webhook_secret is set and webhook_url is not"),
+    ] {
+        let fault = fault(&set(url, "hunter2"));
+        assert!(fault.contains(why) && !fault.contains("hunter2"), "{fault}");
+    }
+}
+
+#[test]
 fn nothing_secret_is_in_the_debug_text() {
     let mut file = with("api.restapi.basic_auth_credentials", json!({"user": "hunter2"}));
     file.set("api.restapi.headers", json!({"X-Token": ["hunter2"]}));
+    file.set("monitor.pubsubmon.webhook_url", json!("https://user:hunter2@host/hunter2"));
+    file.set("monitor.pubsubmon.webhook_secret", json!("hunter2"));
     let text = format!("{:?}", config(&file));
     assert!(!text.contains("hunter2") && !text.contains("abab"), "{text}");
 }

@@ -175,7 +175,11 @@ const STATELESS: &[Key] = &[
     Key::new("max_pin_queue_size", Kind::Int, "1000000").hidden(),
 ];
 
-const PUBSUBMON: &[Key] = &[Key::verbatim("check_interval", Kind::Duration, "\"15s\"")];
+const PUBSUBMON: &[Key] = &[
+    Key::verbatim("check_interval", Kind::Duration, "\"15s\""),
+    Key::verbatim("webhook_url", Kind::Text, "\"\"").hidden(),
+    Key::verbatim("webhook_secret", Kind::Secret, "\"\"").hidden(),
+];
 
 const BALANCED: &[Key] = &[Key::new("allocate_by", Kind::Texts, "[\"tag:group\", \"freespace\"]")];
 
