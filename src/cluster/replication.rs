@@ -9,7 +9,7 @@ use super::handle::Cluster;
 use super::pinset::Pinset;
 use super::status::blocking;
 use crate::crdt::{Backup, BackupStep, Input, Notice, Summary};
-use crate::model::UnixMillis;
+use crate::model::{PeerId, UnixMillis};
 
 /// How long a backup waits for a copy to be made before it asks again.
 const BACKUP_WAIT: Duration = Duration::from_millis(200);
@@ -27,6 +27,8 @@ pub struct ReplicationHealth {
     pub summary: Summary,
     /// What was noticed, newest first.
     pub notices: Vec<(UnixMillis, Notice)>,
+    /// By how many milliseconds the clocks of other peers are ahead of this one's, as far as it is known.
+    pub clocks: Vec<(PeerId, i64)>,
 }
 
 impl Cluster {
@@ -34,7 +36,7 @@ impl Cluster {
     #[must_use]
     pub fn replication(&self) -> ReplicationHealth {
         let summary = self.inner.pinset.summary().borrow().clone();
-        ReplicationHealth { summary, notices: self.inner.notices.all() }
+        ReplicationHealth { summary, notices: self.inner.notices.all(), clocks: self.inner.members.skews() }
     }
 
     /// A copy of the whole pinset with all that is applied now, as a file that `state import --format snapshot` reads.

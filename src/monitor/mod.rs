@@ -2,6 +2,7 @@
 mod allocate;
 mod balance;
 mod checker;
+mod clocks;
 mod distance;
 mod repair;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod window;
 pub use allocate::{AllocateError, Candidate, Request, Unfit, allocate};
 pub use balance::Score;
 pub use checker::Checker;
+pub use clocks::Clocks;
 pub use distance::Distance;
 pub use repair::{Brake, Census, LEAVING, Rounds, Standing};
 pub use window::Window;

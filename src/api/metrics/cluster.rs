@@ -121,7 +121,10 @@ fn tracker(page: &mut Page<'_>, seen: &Observation) -> fmt::Result {
 fn peers(page: &mut Page<'_>, seen: &Observation) -> fmt::Result {
     page.gauge("ipfscluster_peers", "Members of the cluster, this one among them.", size(seen.members))?;
     page.gauge("ipfscluster_connected_peers", "Peers that this one is connected to.", size(seen.connected))?;
-    page.gauge("ipfscluster_alerts", "Alerts that are kept.", size(seen.alerts))
+    page.gauge("ipfscluster_alerts", "Alerts that are kept.", size(seen.alerts))?;
+    let Some(skew) = seen.clock_skew else { return Ok(()) };
+    let help = "The greatest difference between the clocks of this peer and of another one, as pings tell.";
+    page.gauge("ipfscluster_clock_skew_seconds", help, skew.as_secs_f64())
 }
 
 fn stores(page: &mut Page<'_>, seen: &Observation) -> fmt::Result {

@@ -8,15 +8,18 @@ use futures::{StreamExt, stream};
 use super::super::error::{ApiError, json};
 use super::backend::Api;
 use crate::cluster::ReplicationHealth;
+use crate::model::PeerId;
 use crate::wire::rest::{self, Time};
 
 pub(super) async fn health(State(Api(cluster)): State<Api>) -> Response {
     json(StatusCode::OK, &shape(&cluster.replication()))
 }
 
-fn shape(ReplicationHealth { summary, notices }: &ReplicationHealth) -> rest::ReplicationHealth {
+fn shape(ReplicationHealth { summary, notices, clocks }: &ReplicationHealth) -> rest::ReplicationHealth {
     let notice =
         |(at, notice): &(_, crate::crdt::Notice)| rest::Notice { at: Time::from(*at), text: notice.to_string() };
+    let clock =
+        |(peer, ahead_millis): &(PeerId, i64)| rest::Clock { peer: peer.to_string(), ahead_millis: *ahead_millis };
     rest::ReplicationHealth {
         pins: summary.entries,
         clock: hex::encode(summary.clock_hash),
@@ -30,6 +33,7 @@ fn shape(ReplicationHealth { summary, notices }: &ReplicationHealth) -> rest::Re
         forks: summary.forks,
         log_bytes: summary.log_bytes,
         snapshot_at: summary.snapshot.map(Time::from).unwrap_or_default(),
+        clocks: clocks.iter().map(clock).collect(),
         notices: notices.iter().map(notice).collect(),
     }
 }

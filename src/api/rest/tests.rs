@@ -188,8 +188,9 @@ impl Backend for Small {
 
     fn replication(&self) -> ReplicationHealth {
         let summary = Summary { entries: 2, in_sync: true, ..Summary::default() };
-        let notice = Notice::Fork { peer: PEER.parse().unwrap(), seq: 7 };
-        ReplicationHealth { summary, notices: vec![(UnixMillis::from_seconds(1), notice)] }
+        let (peer, at) = (PEER.parse().unwrap(), UnixMillis::from_seconds(1));
+        let notices = vec![(at, Notice::Fork { peer, seq: 7 })];
+        ReplicationHealth { summary, notices, clocks: vec![(peer, -7_000)] }
     }
 
     fn snapshot(&self) -> BoxStream<'static, Result<Bytes, Error>> {
@@ -485,6 +486,7 @@ async fn the_health_of_the_replication_is_one_document() {
     let (status, body) = answer("GET /health/replication").await;
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &body["pins"], &body["in_sync"]), (200, &2.into(), &true.into()));
+    assert_eq!(body["clocks"], serde_json::json!([{"peer": PEER, "ahead_millis": -7_000}]));
     assert!(body["notices"][0]["text"].as_str().unwrap().contains("signed two histories"));
     assert_eq!(body["snapshot_at"], "0001-01-01T00:00:00Z");
 }

@@ -34,6 +34,8 @@ pub struct Observation {
     pub connected: usize,
     /// Alerts that are kept.
     pub alerts: usize,
+    /// The greatest difference between this clock and that of another peer; nothing before enough pings came.
+    pub clock_skew: Option<Duration>,
     /// Bytes of the files of the stores.
     pub store_bytes: Vec<(&'static str, u64)>,
     /// Bytes free where they are.
@@ -64,9 +66,15 @@ impl Cluster {
             members: inner.members.peerset(task::wall()).len(),
             connected: inner.swarm.connected().len(),
             alerts: inner.alerts.count(),
+            clock_skew: self.clock_skew(),
             store_bytes: self.store_bytes(),
             free_bytes: inner.stores[0].parent().and_then(|folder| free_space(folder).ok()),
         }
+    }
+
+    fn clock_skew(&self) -> Option<Duration> {
+        let skews = self.inner.members.skews();
+        skews.iter().map(|(_, ahead)| Duration::from_millis(ahead.unsigned_abs())).max()
     }
 
     fn disk_weight(&self) -> Option<i64> {

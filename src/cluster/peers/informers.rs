@@ -144,12 +144,23 @@ async fn check_loop(informers: Arc<Informers>) {
     loop {
         tokio::time::sleep(*check_interval).await;
         let new = members.check(task::wall());
+        tell_clocks(members);
         let Some(alerts) = alerts else { continue };
         for alert in new {
             if alert.metric.peer != *own {
                 tracing::warn!(peer = %alert.metric.peer, metric = alert.metric.name, "a metric expired");
             }
             alerts.raise(alert);
+        }
+    }
+}
+
+fn tell_clocks(members: &Members) {
+    for (peer, ahead) in members.check_clocks(task::wall()) {
+        if let Some(ahead_millis) = ahead {
+            tracing::warn!(%peer, ahead_millis, "the clocks of a member and of this peer differ");
+        } else {
+            tracing::info!(%peer, "the clocks of a member and of this peer agree again");
         }
     }
 }

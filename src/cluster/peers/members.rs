@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ping;
 use super::ping::Names;
 use crate::model::{Alert, Metric, PeerId, UnixMillis};
-use crate::monitor::{Candidate, Census, Checker, LEAVING, Window};
+use crate::monitor::{Candidate, Census, Checker, Clocks, LEAVING, Window};
 
 /// The metric window and its checker, shared by all parts of the peer.
 ///
@@ -21,6 +21,7 @@ pub struct Members {
 struct State {
     window: Window,
     checker: Checker,
+    clocks: Clocks,
 }
 
 impl Members {
@@ -32,7 +33,11 @@ impl Members {
 
     /// Takes a metric whose sender is who it says; returns whether it was kept.
     pub fn receive(&self, metric: Metric, now: UnixMillis) -> bool {
-        self.lock().window.insert(metric, now)
+        let mut state = self.lock();
+        if metric.name == "ping" && metric.peer != self.own {
+            state.clocks.hear(&metric, now);
+        }
+        state.window.insert(metric, now)
     }
 
     /// Returns the peerset in the order of peer IDs.
@@ -83,10 +88,21 @@ impl Members {
     /// Looks for metrics that expired, and returns their alerts.
     pub fn check(&self, now: UnixMillis) -> Vec<Alert> {
         let mut state = self.lock();
-        let State { window, checker } = &mut *state;
+        let State { window, checker, .. } = &mut *state;
         let new = checker.check(window, now);
         window.evict(now);
         new
+    }
+
+    /// Returns the clocks that went wrong or right since the last call: by how many milliseconds one is ahead of ours.
+    pub fn check_clocks(&self, now: UnixMillis) -> Vec<(PeerId, Option<i64>)> {
+        self.lock().clocks.check(now)
+    }
+
+    /// Returns by how many milliseconds the clocks of others are ahead of ours, of those that said enough, by peer.
+    #[must_use]
+    pub fn skews(&self) -> Vec<(PeerId, i64)> {
+        self.lock().clocks.skews()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,6 +125,20 @@ mod tests {
             partitionable: false,
             received_nanos: 0,
         }
+    }
+
+    #[test]
+    fn clocks_are_told_from_the_pings_of_others_alone() {
+        let (own, other) = (PeerId::random(), PeerId::random());
+        let members = Members::new(own, "ping".into());
+        for now in (0..90).step_by(15) {
+            for peer in [own, other] {
+                members.receive(ping(peer, now + 30 + 3_600), UnixMillis::from_seconds(now));
+                members.receive(Metric { name: "freespace".into(), ..ping(peer, now) }, UnixMillis::from_seconds(now));
+            }
+        }
+        assert_eq!(members.skews(), [(other, 3_600_000)]);
+        assert_eq!(members.check_clocks(UnixMillis::from_seconds(90)), [(other, Some(3_600_000))]);
     }
 
     #[test]

@@ -66,8 +66,20 @@ pub struct ReplicationHealth {
     pub log_bytes: u64,
     /// When the snapshot was made or fetched that others may have; zero when there is none.
     pub snapshot_at: Time,
+    /// Clocks of other peers, as their pings tell; a peer is here after its fifth.
+    pub clocks: Vec<Clock>,
     /// What was noticed, newest first.
     pub notices: Vec<Notice>,
+}
+
+/// The clock of another peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Clock {
+    /// Whose.
+    pub peer: String,
+    /// By how many milliseconds it is ahead of that of the peer that is asked; negative when it is behind.
+    pub ahead_millis: i64,
 }
 
 /// Something that an operator should hear of.

@@ -246,6 +246,12 @@ impl Text for ReplicationHealth {
         );
         let _ = writeln!(text, "  > Log: {} | Snapshot: {}", size(self.log_bytes), ago(self.snapshot_at));
         let _ = writeln!(text, "  > Last contact with a trusted peer: {}", ago(self.trusted_at));
+        if let Some(clock) = self.clocks.iter().max_by_key(|clock| clock.ahead_millis.unsigned_abs()) {
+            let (seconds, tenths) =
+                (clock.ahead_millis.unsigned_abs() / 1_000, clock.ahead_millis.unsigned_abs() / 100 % 10);
+            let way = if clock.ahead_millis < 0 { "behind" } else { "ahead" };
+            let _ = writeln!(text, "  > Clock that differs most: {seconds}.{tenths}s {way} ({})", clock.peer);
+        }
         for notice in &self.notices {
             let _ = writeln!(text, "  ! {}: {}", ago(notice.at), notice.text);
         }

@@ -94,7 +94,11 @@ fn what_has_no_recording() {
 fn the_health_of_the_replication_says_what_is_wrong() {
     let notice = Notice { at: Time::default(), text: "somebody signed two histories".into() };
     let health = ReplicationHealth { pins: 3, clock: "ab".repeat(32), notices: vec![notice], ..Default::default() };
+    assert!(!health.text().contains("differs"));
+    let clock = |peer: &str, ahead_millis| rest::Clock { peer: peer.into(), ahead_millis };
+    let health = ReplicationHealth { clocks: vec![clock("a", 900), clock("b", -6_250)], ..health };
     let text = health.text();
+    assert!(text.contains("  > Clock that differs most: 6.2s behind (b)\n"), "{text}");
     assert!(text.starts_with("3 pins | others have what it has not"), "{text}");
     assert!(text.contains("Clock: abababababababab |") && text.contains("Snapshot: never"), "{text}");
     assert!(text.ends_with("  ! never: somebody signed two histories\n"), "{text}");
