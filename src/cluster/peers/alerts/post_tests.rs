@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::cluster::net::Counts;
 use crate::cluster::peers::alerts::courier::{Args, Courier};
-use crate::cluster::testing::metric_of;
-use crate::model::{Alert, PeerId};
+use crate::cluster::testing::{Home, metric_of};
+use crate::model::{Alert, Metric, PeerId, UnixMillis};
 use crate::store::LedgerDb;
 use crate::task::{self, Task};
 
@@ -152,4 +152,21 @@ async fn a_receiver_that_says_nothing_is_waited_for_ten_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     assert_eq!(post(&url, "").send("{}".into()).await.unwrap_err(), "no answer within 10s");
+}
+
+#[tokio::test]
+async fn a_peer_tells_its_webhook_of_a_metric_that_expired() {
+    let (url, mut got, _tasks) = receiver(&[TAKEN]).await;
+    let mut home = Home::new();
+    home.config.monitor.webhook = Some(Webhook::new(&url, "hunter2").unwrap());
+    home.config.monitor.check_interval = Duration::from_millis(5);
+    let lone = home.start().await;
+    let dead = Metric { expire_nanos: 1, ..metric_of("dead", PeerId::random(), 0) };
+    lone.cluster.inner.members.receive(dead.clone(), UnixMillis(0));
+    let body: Value = serde_json::from_slice(&got.recv().await.unwrap().body).unwrap();
+    assert_eq!(body["name"], "dead");
+    assert_eq!(body["peer"], dead.peer.to_string());
+    assert_eq!(body["reporter"], lone.cluster.own_id().to_string());
+    assert_eq!(body["reporter_name"], "lone");
+    lone.stop().await;
 }
