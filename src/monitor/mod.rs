@@ -14,5 +14,5 @@ pub use balance::Score;
 pub use checker::Checker;
 pub use clocks::Clocks;
 pub use distance::Distance;
-pub use repair::{Brake, Census, LEAVING, Rounds, Standing};
+pub use repair::{Brake, Census, LEAVING, Listening, Rounds, Standing};
 pub use window::Window;

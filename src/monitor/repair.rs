@@ -6,6 +6,9 @@ use crate::model::{PeerId, Pin, Replication, UnixMillis};
 
 use super::Distance;
 
+/// By so much two clocks may part between two looks, in milliseconds: a clock that is slewed stays far below.
+const JUMP: u64 = 5_000;
+
 /// Pins that could not be repaired, or that another peer was to repair, are looked at again after this long.
 const AGAIN: Duration = Duration::from_hours(1);
 
@@ -27,7 +30,7 @@ pub struct Census {
     leaving: BTreeSet<PeerId>,
     missed: BTreeSet<PeerId>,
     gone: BTreeSet<PeerId>,
-    /// Whether who was never heard counts as missed still: this peer has not listened for long enough.
+    /// Whether nobody is gone yet: this peer has not listened for long enough.
     is_young: bool,
 }
 
@@ -45,7 +48,8 @@ pub enum Standing {
 impl Census {
     /// Counts peers by when they were last to be counted on; `own` is here, unless it leaves.
     ///
-    /// `lives` has the end of each peer's last sign of life, `began` is when this peer began to listen. Peers in `leaving`
+    /// `lives` has the end of each peer's last sign of life, `began` is when this peer began to listen; until it has done so
+    /// for the grace, nobody is gone. Peers in `leaving`
     /// are gone, though they speak: what they hold is to be held by others.
     #[must_use]
     pub fn of(
@@ -59,7 +63,7 @@ impl Census {
         for (peer, until) in lives {
             let side = if now <= until {
                 &mut census.here
-            } else if now < until.plus(grace) {
+            } else if census.is_young || now < until.plus(grace) {
                 &mut census.missed
             } else {
                 &mut census.gone
@@ -125,6 +129,34 @@ impl Census {
         let speaking = self.here.iter().chain(&self.leaving).filter(can_act);
         let others: Vec<PeerId> = speaking.filter(|peer| !holders.contains(peer)).copied().collect();
         holders.len() + rank(&others)
+    }
+}
+
+/// Since when this peer has listened to the others without a break.
+///
+/// A machine that slept, or whose clock was set, finds everybody's metrics expired: that says nothing about the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Listening {
+    began: UnixMillis,
+    last: (UnixMillis, u64),
+}
+
+impl Listening {
+    /// Begins now: on the wall clock, and in milliseconds of the monotonic one.
+    #[must_use]
+    pub const fn new(wall: UnixMillis, mono: u64) -> Self {
+        Self { began: wall, last: (wall, mono) }
+    }
+
+    /// Returns since when; it begins anew when the two clocks went on by different times since the last question.
+    pub fn since(&mut self, wall: UnixMillis, mono: u64) -> UnixMillis {
+        let (last_wall, last_mono) = self.last;
+        let went_on = i64::try_from(mono.saturating_sub(last_mono)).unwrap_or(i64::MAX);
+        if wall.0.saturating_sub(last_wall.0).abs_diff(went_on) > JUMP {
+            self.began = wall;
+        }
+        self.last = (wall, mono);
+        self.began
     }
 }
 
@@ -258,6 +290,23 @@ mod tests {
         assert_eq!(census(&[], &[], 299).standing(&peer(7)), Standing::Missed);
         assert_eq!(census(&[], &[], 300).standing(&peer(7)), Standing::Gone);
         assert_eq!(census(&[], &[], 300).standing(&peer(9)), Standing::Here);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_makes_nobody_gone() {
+        let mut listening = Listening::new(at(0), 0);
+        assert_eq!(listening.since(at(400), 400_100), at(0));
+        assert_eq!(listening.since(at(4_000), 401_000), at(4_000), "the machine slept for an hour");
+        assert_eq!(listening.since(at(4_100), 501_000), at(4_000));
+        assert_eq!(listening.since(at(100), 502_000), at(100), "the clock was set back");
+        // All that were heard before the sleep have expired since.
+        let lives = [(peer(1), at(420)), (peer(2), at(410))];
+        let standing =
+            |now| Census::of(peer(9), lives, &BTreeSet::new(), (at(4_000), GRACE, at(now))).standing(&peer(1));
+        assert_eq!(
+            (standing(4_001), standing(4_299), standing(4_300)),
+            (Standing::Missed, Standing::Missed, Standing::Gone)
+        );
     }
 
     #[test]

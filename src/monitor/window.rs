@@ -65,11 +65,14 @@ impl Window {
         self.peers.get(peer)?.rings.get(name)?.back()
     }
 
-    /// Returns until when the newest metric `name` of each peer lives, or lived.
+    /// Returns when each peer was last to be counted on: until its newest metric `name` expires, or when that arrived.
+    ///
+    /// A peer whose clock is behind tells metrics that have expired; it speaks all the same.
     #[must_use]
     pub fn lives(&self, name: &str) -> Vec<(PeerId, UnixMillis)> {
         let newest = self.newest_of_all().filter(|metric| metric.name == name);
-        let until = |metric: &Metric| if metric.valid { metric.expire_nanos } else { metric.received_nanos };
+        let expiry = |metric: &Metric| if metric.valid { metric.expire_nanos } else { i64::MIN };
+        let until = |metric: &Metric| expiry(metric).max(metric.received_nanos);
         newest.map(|metric| (metric.peer, UnixMillis(until(metric) / 1_000_000))).collect()
     }
 

@@ -3,6 +3,7 @@
 //! One paged scan, beside the writer, finds them. Members take turns by distance, so that mostly one of them writes; a write
 //! that comes twice changes nothing. What is let go is bounded in bytes a second, and each pin is judged anew when it is its
 //! turn: a peer that is back by then keeps what it has.
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, stream};
@@ -12,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::error::Error;
 use crate::cluster::handle::Cluster;
 use crate::cluster::status::blocking;
-use crate::model::{Pin, UnixMillis};
-use crate::monitor::{Brake, Census, Rounds};
+use crate::model::Pin;
+use crate::monitor::{Brake, Census, Listening, Rounds};
 use crate::task::{self, Fatal, Task};
 
 /// How often it is looked whether a round is due: in memory, over the members.
@@ -48,7 +49,7 @@ pub fn spawn(cluster: Cluster, args: Args) -> Task {
 struct Repairs {
     cluster: Cluster,
     args: Args,
-    began: UnixMillis,
+    listening: std::sync::Mutex<Listening>,
     start: Instant,
     brake: Mutex<Brake>,
 }
@@ -88,11 +89,15 @@ async fn run(repairs: Repairs, stop: CancellationToken) -> Result<(), Fatal> {
 
 impl Repairs {
     fn new(cluster: Cluster, args: Args) -> Self {
-        Self { cluster, args, began: task::wall(), start: task::now(), brake: Mutex::new(Brake::new(args.rate)) }
+        let listening = std::sync::Mutex::new(Listening::new(task::wall(), 0));
+        Self { cluster, args, listening, start: task::now(), brake: Mutex::new(Brake::new(args.rate)) }
     }
 
     fn census(&self) -> Census {
-        self.cluster.inner.members.census((self.began, self.args.grace, task::wall()))
+        let (now, mono) = (task::wall(), self.millis());
+        // A moment is whole whatever happened to who wrote it.
+        let began = self.listening.lock().unwrap_or_else(PoisonError::into_inner).since(now, mono);
+        self.cluster.inner.members.census((began, self.args.grace, now))
     }
 
     /// Looks through the whole pinset; returns how many pins have too few holders at its end.

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::cluster::testing::{Lone, between, cid, metric_of};
-use crate::model::{PeerId, PinOptions, Trust};
+use crate::model::{PeerId, PinOptions, Trust, UnixMillis};
 use crate::monitor::LEAVING;
 
 const GRACE: Duration = Duration::from_millis(20);
