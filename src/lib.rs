@@ -14,10 +14,11 @@ pub mod task;
 #[cfg(test)]
 mod fuzz;
 
+mod https;
 pub mod model;
-pub mod observe;
 
 pub mod config;
+pub mod observe;
 pub mod wire;
 
 pub mod crdt;

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioExecutor;
 use url::Url;
 
 use super::file::FILE_MAX;
-use super::https;
+use crate::https;
 
 /// The longest wait for the whole answer: a source that is slower than this is as good as gone.
 const FETCH_TIME_MAX: Duration = Duration::from_secs(30);

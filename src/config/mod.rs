@@ -8,7 +8,6 @@ mod check;
 mod disk;
 
 mod fetch;
-pub mod https;
 mod load;
 
 pub use check::*;

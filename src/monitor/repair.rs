@@ -2,9 +2,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::model::{PeerId, Pin, Replication, UnixMillis};
-
 use super::Distance;
+use crate::model::{PeerId, Pin, Replication, UnixMillis};
 
 /// By so much two clocks may part between two looks, in milliseconds: a clock that is slewed stays far below.
 const JUMP: u64 = 5_000;
@@ -49,8 +48,7 @@ impl Census {
     /// Counts peers by when they were last to be counted on; `own` is here, unless it leaves.
     ///
     /// `lives` has the end of each peer's last sign of life, `began` is when this peer began to listen; until it has done so
-    /// for the grace, nobody is gone. Peers in `leaving`
-    /// are gone, though they speak: what they hold is to be held by others.
+    /// for the grace, nobody is gone. Peers in `leaving` are, though they speak: what they hold is to be held by others.
     #[must_use]
     pub fn of(
         own: PeerId,

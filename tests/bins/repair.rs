@@ -25,18 +25,22 @@ fn holders(peer: &Peer, cid: &str) -> Vec<String> {
     holders.iter().map(|holder| holder.as_str().unwrap_or_default().to_owned()).collect()
 }
 
+/// Pins content on two of the peers, which come first then; returns its CID.
+fn pin_on_two(peers: &mut [Peer; 3], content: &[u8]) -> String {
+    let cid = peers[0].kubo().add(content);
+    peers[0].ctl(["pin", "add", "--replication-min", "2", "--replication-max", "2", &cid]).code(0);
+    peers[0].until("two hold it", |peer| peer.count(&cid, "pinned") == 2);
+    let holders = holders(&peers[0], &cid);
+    peers.sort_by_key(|peer| holders.iter().position(|holder| *holder == peer.id()).unwrap_or(2));
+    cid
+}
+
 #[test]
 fn a_pin_whose_holder_is_killed_gets_another_one() {
     let test = Test::new();
     let mut peers = trio(&test);
-    let cid = peers[0].kubo().add(b"to be held by two, whoever is there");
-    peers[0].ctl(["pin", "add", "--replication-min", "2", "--replication-max", "2", &cid]).code(0);
-    peers[0].until("two hold it", |peer| peer.count(&cid, "pinned") == 2);
-    let before = holders(&peers[0], &cid);
-    let (left, right): (Vec<&mut Peer>, Vec<&mut Peer>) =
-        peers.iter_mut().partition(|peer| before.contains(&peer.id()));
-    let [first, second] = <[&mut Peer; 2]>::try_from(left).expect("two hold it");
-    let [spare] = <[&mut Peer; 1]>::try_from(right).expect("one does not");
+    let cid = pin_on_two(&mut peers, b"to be held by two, whoever is there");
+    let [first, second, spare] = &mut peers;
 
     let lost = second.id();
     second.kill();
@@ -54,11 +58,7 @@ fn a_pin_whose_holder_is_killed_gets_another_one() {
 fn a_drained_peer_keeps_its_pin_until_the_third_has_it_and_gets_new_ones_when_it_is_back() {
     let test = Test::new();
     let mut peers = trio(&test);
-    let cid = peers[0].kubo().add(b"to be held by two, one of which is to be taken away");
-    peers[0].ctl(["pin", "add", "--replication-min", "2", "--replication-max", "2", &cid]).code(0);
-    peers[0].until("two hold it", |peer| peer.count(&cid, "pinned") == 2);
-    let before = holders(&peers[0], &cid);
-    peers.sort_by_key(|peer| before.iter().position(|holder| *holder == peer.id()).unwrap_or(2));
+    let cid = pin_on_two(&mut peers, b"to be held by two, one of which is to be taken away");
     let [drained, other, spare] = &mut peers;
     let id = drained.id();
 

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::tree::{Place, Tree};
 
 /// Who is in which layer; a folder imports itself and lower layers.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("task", 0),
     ("fuzz", 0),
     ("model", 0),
-    ("observe", 0),
+    ("https", 0),
     ("wire", 1),
     ("config", 1),
+    ("observe", 1),
     ("crdt", 2),
     ("monitor", 2),
     ("ipfs", 2),

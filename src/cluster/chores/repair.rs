@@ -103,18 +103,23 @@ impl Repairs {
     /// Looks through the whole pinset; returns how many pins have too few holders at its end.
     async fn round(&self, patience: usize) -> Result<u64, Error> {
         let (mut cursor, mut moved, mut short) = (None, 0, 0);
+        let trust = self.cluster.inner.trust();
         loop {
             let (pinset, census) = (self.cluster.inner.pinset.clone(), self.census());
             let page = move || {
                 let (mut pins, next) = pinset.page(cursor.as_deref(), PAGE)?;
                 pins.retain(|pin| census.is_short(pin));
-                Ok((pins, next))
+                Ok((pins, next, census))
             };
-            let (pins, next) = blocking(page).await?;
-            let fates = stream::iter(pins).map(|pin| self.repair(pin, patience)).buffer_unordered(WRITES_MAX);
-            let fates: Vec<Fate> = fates.map(|fate| self.told(fate)).collect().await;
-            moved += fates.iter().filter(|fate| **fate == Fate::Moved).count();
-            short += fates.iter().filter(|fate| **fate == Fate::Short).count();
+            let (pins, next, census) = blocking(page).await?;
+            let own = &self.cluster.inner.own;
+            let is_ours = |pin: &Pin| census.turn(own, pin, |peer| trust.trusts(own, peer)) <= patience;
+            let (ours, others): (Vec<Pin>, Vec<Pin>) = pins.into_iter().partition(is_ours);
+            let fates = stream::iter(ours).map(|pin| self.repair(pin)).buffer_unordered(WRITES_MAX);
+            let fates: Vec<Fate> = fates.map(told).collect().await;
+            let count = |wanted| fates.iter().filter(|fate| **fate == wanted).count();
+            moved += self.count("pins_repaired", count(Fate::Moved));
+            short += self.count("pins_short", count(Fate::Short) + others.len());
             match next {
                 Some(next) => cursor = Some(next),
                 None => break,
@@ -123,29 +128,21 @@ impl Repairs {
         if moved + short > 0 {
             tracing::info!(moved, short, "pins whose holders are gone: moved to others; with too few still");
         }
-        Ok(u64::try_from(short).unwrap_or(u64::MAX))
+        Ok(short)
     }
 
-    /// A write that fails leaves its pin to the next round.
-    fn told(&self, fate: Result<Fate, Error>) -> Fate {
-        let fate = fate.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a pin whose holders are gone could not be moved");
-            Fate::Short
-        });
-        self.cluster.inner.counts.add(if fate == Fate::Moved { "pins_repaired" } else { "pins_short" }, 1);
-        fate
+    /// Counters appear when they move.
+    fn count(&self, name: &'static str, pins: usize) -> u64 {
+        let pins = pins as u64;
+        if pins > 0 {
+            self.cluster.inner.counts.add(name, pins);
+        }
+        pins
     }
 
-    async fn repair(&self, pin: Pin, patience: usize) -> Result<Fate, Error> {
-        let inner = &self.cluster.inner;
-        let trust = inner.trust();
-        if self.census().turn(&inner.own, &pin, |peer| trust.trusts(&inner.own, peer)) > patience {
-            return Ok(Fate::Short);
-        }
-        if !self.paid(&pin).await {
-            return Ok(Fate::Well);
-        }
-        match self.cluster.reallocate(pin.cid, &self.census()).await {
+    async fn repair(&self, pin: Pin) -> Result<Fate, Error> {
+        let Some(census) = self.paid(&pin).await else { return Ok(Fate::Well) };
+        match self.cluster.reallocate(pin.cid, &census).await {
             Ok(true) => Ok(Fate::Moved),
             Ok(false) => Ok(Fate::Well),
             // It was logged with each peer's reason.
@@ -154,17 +151,18 @@ impl Repairs {
         }
     }
 
-    /// Waits until the pin may go; returns whether it is still to go then.
-    async fn paid(&self, pin: &Pin) -> bool {
+    /// Waits until the pin may go; returns the census by which it still is to go then.
+    async fn paid(&self, pin: &Pin) -> Option<Census> {
         let mut brake = self.brake.lock().await;
         loop {
-            if !self.census().is_short(pin) {
-                return false;
+            let census = self.census();
+            if !census.is_short(pin) {
+                return None;
             }
             let wait = brake.wait(self.millis());
             if wait.is_zero() {
                 brake.pay(self.bytes(pin), self.millis());
-                return true;
+                return Some(census);
             }
             tokio::time::sleep(wait.min(WAIT_MAX)).await;
         }
@@ -179,6 +177,14 @@ impl Repairs {
         let known = self.cluster.inner.tracker.bytes(&pin.cid).unwrap_or(0);
         if known == 0 { UNKNOWN_BYTES } else { known }
     }
+}
+
+/// A write that fails leaves its pin to the next round.
+fn told(fate: Result<Fate, Error>) -> Fate {
+    fate.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a pin whose holders are gone could not be moved");
+        Fate::Short
+    })
 }
 
 #[cfg(test)]

@@ -27,12 +27,21 @@ fn say_leaving(lone: &Lone, peer: PeerId, valid: bool) {
     assert!(lone.cluster.inner.members.receive(said, task::wall()));
 }
 
-/// The peer's last ping ended some grace ago.
+/// Some grace ago.
+fn long_ago() -> UnixMillis {
+    UnixMillis(task::wall().0 - 1000)
+}
+
+/// The peer's last ping came and ended some grace ago.
 fn lose(lone: &Lone, peer: PeerId) {
-    let now = task::wall();
-    let ended = UnixMillis(now.0 - 1000);
-    let ping = crate::model::Metric { expire_nanos: ended.nanos(), ..metric_of("ping", peer, 0) };
-    assert!(lone.cluster.inner.members.receive(ping, now));
+    let ping = crate::model::Metric { expire_nanos: long_ago().nanos(), ..metric_of("ping", peer, 0) };
+    assert!(lone.cluster.inner.members.receive(ping, long_ago()));
+}
+
+/// Repairs that have listened for some grace already.
+fn repairs(lone: &Lone) -> Repairs {
+    let listening = std::sync::Mutex::new(Listening::new(long_ago(), 0));
+    Repairs { listening, ..Repairs::new(lone.cluster.clone(), Args { grace: GRACE, rate: 0 }) }
 }
 
 async fn until(lone: &Lone, done: impl Fn() -> bool) {
@@ -73,9 +82,7 @@ async fn what_nobody_can_hold_waits_for_a_new_member() {
     let dead = hear(&lone, 30);
     lone.cluster.pin(cid(1), between(1, 1)).await.unwrap();
     lose(&lone, dead);
-    let repairs = Repairs::new(lone.cluster.clone(), Args { grace: GRACE, rate: 0 });
-    tokio::time::sleep(GRACE).await;
-    assert_eq!(repairs.round(0).await.unwrap(), 1);
+    assert_eq!(repairs(&lone).round(0).await.unwrap(), 1);
     assert_eq!(holders(&lone, 1), [dead]);
     let new = hear(&lone, 10);
     until(&lone, || holders(&lone, 1) == [new]).await;
@@ -94,9 +101,8 @@ async fn a_peer_that_comes_back_keeps_what_was_not_moved_yet() {
     let moved = || (1..=5).filter(|n| holders(&lone, *n) == [well]).count();
     until(&lone, || moved() == 1).await;
     lone.cluster.inner.members.receive(metric_of("ping", dead, 0), task::wall());
-    let repairs = Repairs::new(lone.cluster.clone(), Args { grace: GRACE, rate: 1 });
     // The round that is under way sees it, too; this one would have to move what that one does not.
-    assert_eq!(repairs.round(0).await.unwrap(), 0);
+    assert_eq!(repairs(&lone).round(0).await.unwrap(), 0);
     assert_eq!(moved(), 1);
     assert_eq!((1..=5).filter(|n| holders(&lone, *n) == [dead]).count(), 4);
     lone.stop().await;
@@ -109,7 +115,7 @@ async fn a_pin_is_moved_once_by_many() {
     lone.cluster.pin(cid(1), between(1, 1)).await.unwrap();
     lose(&lone, dead);
     until(&lone, || holders(&lone, 1) == [well]).await;
-    let census = Repairs::new(lone.cluster.clone(), Args { grace: GRACE, rate: 0 }).census();
+    let census = repairs(&lone).census();
     assert!(!lone.cluster.reallocate(cid(1), &census).await.unwrap(), "there is nothing left to write");
     lone.stop().await;
 }

@@ -9,13 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use multiaddr::Multiaddr;
 use opentelemetry_http::{HttpClient, HttpError};
 use tokio::runtime::Handle;
+
+use crate::https;
 
 /// The port where collectors, Jaeger too, take OTLP over HTTP.
 const OTLP_PORT: u16 = 4318;
@@ -85,14 +87,7 @@ impl Sender {
     /// # Errors
     /// When there are no certificates to believe.
     pub fn new(runtime: Handle) -> Result<Self, String> {
-        let provider = rustls::crypto::ring::default_provider;
-        let builder = match HttpsConnectorBuilder::new().with_provider_and_native_roots(provider()) {
-            Ok(builder) => builder,
-            Err(_) => {
-                HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider()).map_err(|e| e.to_string())?
-            }
-        };
-        let http = Client::builder(TokioExecutor::new()).build(builder.https_or_http().enable_http1().build());
+        let http = Client::builder(TokioExecutor::new()).build(https::connector()?);
         Ok(Self { http, runtime, is_failing: Arc::default() })
     }
 }
@@ -137,7 +132,7 @@ fn tell(is_failing: &AtomicBool, sent: &Result<Response<Bytes>, HttpError>) {
     let fault = match sent {
         Ok(answer) if answer.status().is_success() => None,
         Ok(answer) => Some(answer.status().to_string()),
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(https::causes(&**error)),
     };
     let was_failing = is_failing.swap(fault.is_some(), Ordering::Relaxed);
     match fault {

@@ -33,9 +33,7 @@ pub(in crate::api::rest) struct Part {
     limit: Option<NonZeroUsize>,
     /// The last pin of the page before.
     pub(in crate::api::rest) after: Option<Cid>,
-    name: Option<String>,
-    metadata: BTreeMap<String, String>,
-    created_after: Option<UnixMillis>,
+    wanted: Wanted,
 }
 
 impl Part {
@@ -44,9 +42,11 @@ impl Part {
         let part = Self {
             limit: query.get("limit").map(limit).transpose()?,
             after: query.get("cursor").map(cursor).transpose()?,
-            name: query.get("name").map(Into::into),
-            metadata: query.with_prefix("meta-").map(|(key, value)| (key.into(), value.into())).collect(),
-            created_after: query.get("created-after").map(moment).transpose()?,
+            wanted: Wanted {
+                name: query.get("name").map(Into::into),
+                metadata: query.with_prefix("meta-").map(|(key, value)| (key.into(), value.into())).collect(),
+                created_after: query.get("created-after").map(moment).transpose()?,
+            },
         };
         Ok(Some(part).filter(|part| *part != Self::default()))
     }
@@ -56,8 +56,7 @@ impl Part {
     where
         S: Stream<Item = Result<model::Pin, Error>> + Send + Unpin + 'static,
     {
-        let Self { limit, name, metadata, created_after, .. } = self;
-        let wanted = Wanted { name, metadata, created_after };
+        let Self { limit, wanted, .. } = self;
         let pins = pins.filter(move |pin| {
             ready(pin.as_ref().map_or(true, |pin| wanted.has(&pin.name, &pin.metadata, pin.timestamp)))
         });
@@ -69,8 +68,7 @@ impl Part {
     where
         S: Stream<Item = Result<model::GlobalPinInfo, Error>> + Send + Unpin + 'static,
     {
-        let Self { limit, name, metadata, created_after, .. } = self;
-        let wanted = Wanted { name, metadata, created_after };
+        let Self { limit, wanted, .. } = self;
         let infos = infos.filter(move |info| {
             ready(info.as_ref().map_or(true, |info| wanted.has(&info.name, &info.metadata, info.created)))
         });
@@ -93,6 +91,7 @@ fn moment(text: &str) -> Result<UnixMillis, ApiError> {
 }
 
 /// Which rows are wanted.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Wanted {
     name: Option<String>,
     metadata: BTreeMap<String, String>,

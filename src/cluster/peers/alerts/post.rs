@@ -14,7 +14,8 @@ use hyper_util::rt::TokioExecutor;
 use ring::hmac;
 
 use super::courier::Deliver;
-use crate::config::{Webhook, https};
+use crate::config::Webhook;
+use crate::https;
 
 /// The longest wait for the head of the answer, which is all of it that is read.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);

@@ -19,10 +19,8 @@ pub(super) const LOCAL: Parameter = Parameter {
     kind: Kind::OneOf(&["true", "false", ""]),
 };
 
-pub(super) const LEVEL: [Parameter; 2] = [
-    text("component", "A component's name; all when it is not given."),
-    text("level", "debug, info, warn, error or off."),
-];
+pub(super) const LEVEL: [Parameter; 2] =
+    [text("component", "A component's name; all when it is not given."), text("level", "debug, info, warn or error.")];
 
 pub(super) const TYPES: Parameter =
     text("filter", "Comma list of pin, meta-pin, clusterdag-pin, shard-pin and all, which is the default.");

@@ -1,4 +1,4 @@
-//! What fetching a configuration and posting alerts share: TLS, passwords in URLs, the words for errors.
+//! What all that asks other people's servers shares (configurations, alerts, traces): TLS, passwords in URLs, the words for errors.
 use base64::Engine;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
