@@ -99,7 +99,8 @@ impl IpfsError {
 
 /// An IPFS node: Kubo over HTTP, or the embedded one.
 pub trait Connector: Send + Sync + 'static {
-    /// Makes the node hold a DAG; each item is progress, the end of the stream without an error is success.
+    /// Makes the node hold a DAG; each item is progress, the end of the stream without an error is success. The last item
+    /// has the size of the DAG, as far as the node tells it.
     ///
     /// Dropping the stream cancels the request. A stall is an error of the stream.
     fn pin(&self, request: PinRequest) -> BoxStream<'static, Result<Progress, IpfsError>>;
@@ -112,6 +113,9 @@ pub trait Connector: Send + Sync + 'static {
 
     /// All that the node holds, recursive then direct, with back-pressure.
     fn list(&self) -> BoxStream<'static, Result<(Cid, Held), IpfsError>>;
+
+    /// Bytes of a DAG as its root block tells them, which the node fetches; [`None`] where only a walk would tell.
+    fn size(&self, cid: Cid) -> BoxFuture<'static, Result<Option<u64>, IpfsError>>;
 
     /// Who the node is.
     fn id(&self) -> BoxFuture<'static, Result<IpfsInfo, IpfsError>>;

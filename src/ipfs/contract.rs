@@ -40,8 +40,11 @@ pub async fn check(node: &dyn Connector, content: &Content) {
 
 async fn pins_are_held_and_listed_until_they_are_unpinned(node: &dyn Connector, content: &Content) {
     assert_eq!(node.held(content.file).await.unwrap(), None);
+    let size = node.size(content.file).await.unwrap();
+    assert!(size > Some(0));
     for _again in 0..2 {
-        pin(node, request(content.file, MaxDepth::Recursive)).await.unwrap();
+        let progress: Vec<_> = node.pin(request(content.file, MaxDepth::Recursive)).try_collect().await.unwrap();
+        assert_eq!(progress.last().map(|progress| progress.bytes), size);
         assert_eq!(node.held(content.file).await.unwrap(), Some(Held::Recursive));
         assert_eq!(list(node, content.file).await, [Held::Recursive]);
     }
@@ -80,6 +83,7 @@ async fn what_nobody_has_stalls_and_is_not_held(node: &dyn Connector, content: &
     let error = pin(node, request(content.missing, MaxDepth::Recursive)).await.unwrap_err();
     assert!(matches!(error, IpfsError::Stalled { cid, .. } if cid == content.missing), "{error}");
     assert_eq!(node.held(content.missing).await.unwrap(), None);
+    assert!(matches!(node.size(content.missing).await, Err(IpfsError::Stalled { .. })));
 }
 
 async fn a_node_says_who_it_is_and_what_fits(node: &dyn Connector, content: &Content) {

@@ -226,6 +226,19 @@ impl Connector for Fake {
         stream::iter(held.collect::<Vec<_>>()).boxed()
     }
 
+    fn size(&self, cid: Cid) -> BoxFuture<'static, Result<Option<u64>, IpfsError>> {
+        let state = self.0.lock().unwrap();
+        let size = match state.scripts.get(&cid) {
+            None | Some(Script::Fail(_)) => Ok(Some(1000)),
+            Some(Script::Slow(blocks, _)) => Ok(Some(blocks * 1000)),
+            Some(Script::Stall(silent)) => Err(IpfsError::Stalled { cid, silent: *silent }),
+            Some(Script::Hang) => return std::future::pending().boxed(),
+        };
+        drop(state);
+        let answer = self.check("files/stat").and(size);
+        self.unless_hung(answer)
+    }
+
     fn id(&self) -> BoxFuture<'static, Result<IpfsInfo, IpfsError>> {
         let id = PeerId::from_bytes(&[0, 1, 7]).ok();
         let answer = self.check("id").map(|()| IpfsInfo { id, ..IpfsInfo::default() });

@@ -70,26 +70,23 @@ impl Kubo {
         Ok(found)
     }
 
-    /// Does what can be done before bytes flow; [`None`] when that was all.
-    async fn begin(self, request: PinRequest) -> Result<Option<Adding>, IpfsError> {
+    /// Does what can be done before bytes flow.
+    async fn begin(self, request: PinRequest) -> Result<Begun, IpfsError> {
         let needed = if request.max_depth == MaxDepth::Direct { Held::Direct } else { Held::Recursive };
         if self.is_held(&request.cid, needed).await? {
-            return Ok(None);
+            return Ok(self.is_there(&request.cid, needed).await);
         }
         let origins = self.connect_to(&request.origins);
         if needed == Held::Recursive && self.update(&request).await? {
-            return Ok(None);
+            return Ok(self.is_there(&request.cid, needed).await);
         }
         let answer = match self.rpc.post(&pin_add(&request, needed), self.args.pin_timeout).await {
-            // A daemon that answers other calls and not this one is looking for the first block.
-            Err(IpfsError::Unreachable(text)) if text.ends_with("context deadline exceeded") => {
-                return Err(IpfsError::Stalled { cid: request.cid, silent: self.args.pin_timeout });
-            }
-            answer => answer?.watched(),
+            Ok(answer) => answer.watched(),
+            Err(error) => return Err(self.stalled(request.cid, error)),
         };
         let silence = self.args.pin_timeout;
         let seen = Progress::default();
-        Ok(Some(Adding {
+        Ok(Begun::Adding(Box::new(Adding {
             answer,
             cid: request.cid,
             silence,
@@ -97,7 +94,28 @@ impl Kubo {
             seen,
             pinned: false,
             _origins: origins,
-        }))
+        })))
+    }
+
+    /// What is held already is a pin that is done, of a size that is only good to know.
+    async fn is_there(&self, cid: &Cid, held: Held) -> Begun {
+        let size = self.size_of(cid).await.ok().flatten().filter(|_| held == Held::Recursive);
+        Begun::Held(size.map(|bytes| Progress { blocks: 1, bytes }))
+    }
+
+    async fn size_of(&self, cid: &Cid) -> Result<Option<u64>, IpfsError> {
+        let stat = self.rpc.ask::<wire::FilesStat>(&format!("files/stat?arg=/ipfs/{cid}"), self.args.pin_timeout).await;
+        match stat {
+            Ok(stat) => Ok(Some(stat.cumulative_size)),
+            Err(IpfsError::Refused(text)) if text.contains("not unixfs node") => Ok(None),
+            Err(error) => Err(self.stalled(*cid, error)),
+        }
+    }
+
+    /// A daemon that answers other calls, and not this one, is looking for the first block.
+    fn stalled(&self, cid: Cid, error: IpfsError) -> IpfsError {
+        let is_looking = matches!(&error, IpfsError::Unreachable(text) if text.ends_with("context deadline exceeded"));
+        if is_looking { IpfsError::Stalled { cid, silent: self.args.pin_timeout } } else { error }
     }
 
     /// Connects to the origins in the background, until the set is dropped.
@@ -166,8 +184,8 @@ impl Connector for Kubo {
     fn pin(&self, request: PinRequest) -> BoxStream<'static, Result<Progress, IpfsError>> {
         stream::once(self.clone().begin(request))
             .flat_map(|begun| match begun {
-                Ok(Some(adding)) => stream::try_unfold(adding, Adding::next).boxed(),
-                Ok(None) => stream::empty().boxed(),
+                Ok(Begun::Adding(adding)) => stream::try_unfold(*adding, Adding::next).boxed(),
+                Ok(Begun::Held(progress)) => stream::iter(progress.map(Ok)).boxed(),
                 Err(error) => stream::once(async { Err(error) }).boxed(),
             })
             .boxed()
@@ -192,6 +210,11 @@ impl Connector for Kubo {
 
     fn list(&self) -> BoxStream<'static, Result<(Cid, Held), IpfsError>> {
         self.clone().list_kind(Held::Recursive).chain(self.clone().list_kind(Held::Direct)).boxed()
+    }
+
+    fn size(&self, cid: Cid) -> BoxFuture<'static, Result<Option<u64>, IpfsError>> {
+        let kubo = self.clone();
+        async move { kubo.size_of(&cid).await }.boxed()
     }
 
     fn id(&self) -> BoxFuture<'static, Result<IpfsInfo, IpfsError>> {
@@ -320,6 +343,14 @@ async fn next_held(mut answer: Answer, held: Held) -> Result<Option<((Cid, Held)
     let cid =
         line.cid.parse().map_err(|e| IpfsError::Garbled(format!("error decoding ipfs pin: {:?}: {e}", line.cid)))?;
     Ok(Some(((cid, held), answer)))
+}
+
+/// How a pin begins.
+enum Begun {
+    /// There is nothing to fetch.
+    Held(Option<Progress>),
+    /// The daemon fetches.
+    Adding(Box<Adding>),
 }
 
 /// A pin/add that runs; dropping it cancels the request.

@@ -163,6 +163,10 @@ impl Connector for Metered {
         })
     }
 
+    fn size(&self, cid: Cid) -> BoxFuture<'static, Result<Option<u64>, IpfsError>> {
+        self.call("size", self.inner.size(cid))
+    }
+
     fn id(&self) -> BoxFuture<'static, Result<IpfsInfo, IpfsError>> {
         self.call("id", self.inner.id())
     }

@@ -64,6 +64,14 @@ pub struct RepoStat {
     pub storage_max: u64,
 }
 
+/// The answer of `files/stat`, in bytes.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct FilesStat {
+    /// The root block and all below it, as its links say.
+    pub cumulative_size: u64,
+}
+
 /// The answer of `swarm/peers`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -64,6 +64,10 @@ impl Connector for Daemon {
         stream::once(async { Err(IpfsError::Garbled("this daemon does not list".into())) }).boxed()
     }
 
+    fn size(&self, _: Cid) -> BoxFuture<'static, Result<Option<u64>, IpfsError>> {
+        async { Ok(None) }.boxed()
+    }
+
     fn id(&self) -> BoxFuture<'static, Result<IpfsInfo, IpfsError>> {
         async { Ok(IpfsInfo::default()) }.boxed()
     }
