@@ -99,6 +99,8 @@ fn begin(dir: &Path, pinset: &Arc<Pinset>, ipfs: &Arc<Kubo>) -> (Tracker, Task) 
         own: PeerId::random(),
         peername: "a".into(),
         concurrent_pins: NonZeroUsize::new(10).expect("not 0"),
+        max_queue: None,
+        disk_high_water: 0,
         recover_interval: Duration::from_secs(3),
         priority_max_age: Duration::from_hours(1),
         priority_max_retries: 5,

@@ -228,6 +228,8 @@ fn open_tracker(
         others: Arc::new(Holders::new(calls)),
         wishes: Arc::new(PinsetWishes::new(pinset.clone())),
         concurrent_pins: config.tracker.concurrent_pins.try_into()?,
+        max_queue: config.tracker.max_pin_queue_size,
+        disk_high_water: config.tracker.disk_high_water,
         recover_interval: config.cluster.pin_recover_interval,
         priority_max_age: config.tracker.priority_pin_max_age,
         priority_max_retries: config.tracker.priority_pin_max_retries.get(),

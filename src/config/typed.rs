@@ -305,8 +305,10 @@ pub struct IpfsHttpConfig {
 /// `pin_tracker.stateless`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackerConfig {
-    /// Operations that may wait.
-    pub max_pin_queue_size: NonZeroUsize,
+    /// Pins that may be queued; [`None`] with Go's default, for the queue is on disk.
+    pub max_pin_queue_size: Option<NonZeroUsize>,
+    /// Above this part of the IPFS repository, in hundredths, pins wait; zero: never.
+    pub disk_high_water: u8,
     /// Pins in work at one time.
     pub concurrent_pins: NonZeroU32,
     /// Younger pins go first.

@@ -55,6 +55,8 @@ pub enum Remedy {
     RetryAfter(Duration),
     /// The daemon is away: try again as soon as it answers.
     WhenBack,
+    /// Its disk is full: try again when it has room.
+    WhenRoom,
     /// Trying again helps nothing.
     GiveUp,
 }
@@ -68,6 +70,9 @@ pub enum IpfsError {
     /// The daemon refused, in Go's words: `IPFS error (<path>). Code: ..`.
     #[error("{0}")]
     Refused(String),
+    /// It refused because its disk is full, in Go's words as well.
+    #[error("{0}")]
+    Full(String),
     /// No byte, no block arrived for this long.
     #[error("no block of {cid} arrived for {silent:?}")]
     Stalled {
@@ -92,6 +97,7 @@ impl IpfsError {
         match self {
             Self::Unreachable(_) => Remedy::WhenBack,
             Self::Refused(_) | Self::Stalled { .. } | Self::Garbled(_) => Remedy::RetryAfter(MINUTE),
+            Self::Full(_) => Remedy::WhenRoom,
             Self::UnpinDisabled => Remedy::GiveUp,
         }
     }

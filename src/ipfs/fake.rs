@@ -38,6 +38,7 @@ struct State {
     away: bool,
     hung: bool,
     repo: Option<RepoStat>,
+    full: bool,
     unpins_fail: bool,
     list_cut: bool,
     calls: Vec<String>,
@@ -83,6 +84,11 @@ impl Fake {
     /// Sets what it says of its repository.
     pub fn set_repo(&self, size: u64, max: u64) {
         self.0.lock().unwrap().repo = Some(RepoStat { size, max });
+    }
+
+    /// Its disk has no room, or has some again.
+    pub fn set_full(&self, full: bool) {
+        self.0.lock().unwrap().full = full;
     }
 
     /// Unpins fail, or do not any more.
@@ -162,6 +168,11 @@ impl Connector for Fake {
             return stream::once(async { Err(error) }).boxed();
         }
         let (running, script) = self.run(request.cid);
+        if self.0.lock().unwrap().full {
+            let words = "pin: write x: no space left on device";
+            let error = IpfsError::Full(format!("IPFS error (pin/add). Code: 500. Message: {words}"));
+            return stream::once(async { Err(error) }).boxed();
+        }
         let fake = self.clone();
         let cid = request.cid;
         let (blocks, every) = match script {

@@ -26,6 +26,8 @@ const IDLE_MAX: usize = 16;
 const LINE_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a refusal's body that are read.
 const REFUSAL_MAX: usize = 64 * 1024;
+/// What `ENOSPC` and `EDQUOT` read like in Go.
+const DISK_FULL: [&str; 2] = ["no space left on device", "disk quota exceeded"];
 /// Characters of the daemon's words that go into an error.
 const WORDS_MAX: usize = 2048;
 
@@ -218,7 +220,8 @@ impl Answer {
 }
 
 fn refused(path: &str, status: StatusCode, message: &str) -> IpfsError {
-    IpfsError::Refused(format!("IPFS error ({path}). Code: {}. Message: {}", status.as_u16(), shortened(message)))
+    let text = format!("IPFS error ({path}). Code: {}. Message: {}", status.as_u16(), shortened(message));
+    if DISK_FULL.iter().any(|words| message.contains(words)) { IpfsError::Full(text) } else { IpfsError::Refused(text) }
 }
 
 fn shortened(text: &str) -> &str {

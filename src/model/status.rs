@@ -196,8 +196,31 @@ pub struct PinInfoShort {
     pub error: String,
     /// How often it was tried.
     pub attempt_count: u32,
+    /// Bytes of the pin that the daemon has, as far as it is known: all of them when it is pinned.
+    pub bytes: u64,
+    /// When it is tried again by itself, if it waits for that.
+    pub next_try: Option<UnixMillis>,
     /// Whether it is served before others.
     pub priority_pin: bool,
+}
+
+impl PinInfoShort {
+    /// What is known of a peer that nothing else is known of.
+    #[must_use]
+    pub const fn new(status: TrackerStatus, timestamp: UnixMillis) -> Self {
+        Self {
+            peername: String::new(),
+            ipfs_peer_id: None,
+            ipfs_peer_addresses: Vec::new(),
+            status,
+            timestamp,
+            error: String::new(),
+            attempt_count: 0,
+            bytes: 0,
+            next_try: None,
+            priority_pin: false,
+        }
+    }
 }
 
 /// The status of one pin on all peers.

@@ -13,13 +13,14 @@ use self::clock::Clock;
 use self::health::Health;
 use super::args::{Args, Command, TrackerError};
 use super::book::Book;
-use super::breaker::Daemon;
+use super::breaker::View;
 use super::core::{Effect, Kind, Limits, Load, Next, Outcome, Queue, interrupted};
 use super::feed::{Feed, Step};
 use super::jobs::{Call, Jobs, Told};
+use super::space::Room;
 use super::sweep::{self, Found, Sweep};
 use super::wishes::{Wishes, is_wanted};
-use crate::ipfs::{Connector, IpfsError};
+use crate::ipfs::Connector;
 use crate::model::{Cid, Happening, MaxDepth, PeerId, Pin, UnixMillis};
 use crate::store::StoreError;
 use crate::store::ledger::{Due, Row};
@@ -79,7 +80,7 @@ impl Actor {
     pub fn new(
         args: Args,
         commands: mpsc::Receiver<Command>,
-        daemon: watch::Sender<Daemon>,
+        daemon: watch::Sender<View>,
         (news, load): (watch::Sender<()>, watch::Sender<Load>),
     ) -> Result<Self, StoreError> {
         let clock = Clock::start();
@@ -97,8 +98,8 @@ impl Actor {
             generation: args.ledger.generation()?,
             changed: args.wishes.changed(),
             jobs: Jobs::new(args.ipfs.clone(), args.others),
-            health: Health::new(args.ipfs.clone(), daemon, clock.now()),
-            book: Book::new(args.ledger),
+            health: Health::new(args.ipfs.clone(), args.disk_high_water, daemon, clock.now()),
+            book: Book::new(args.ledger, args.max_queue.map(|max| max.get() as u64))?,
             ipfs: args.ipfs,
             wishes: args.wishes,
             own: args.own,
@@ -173,7 +174,7 @@ impl Actor {
             self.hear();
             self.load(now);
             while self.health.is_good() && now >= self.paused_until {
-                match self.queue.next(now) {
+                match self.queue.next(self.health.room(now), now) {
                     Some(Next::Start(cid, kind)) => self.start(cid, kind, now),
                     Some(Next::Cancel(cid)) => self.apply(vec![Effect::Cancel(cid)], now),
                     None => break,
@@ -267,6 +268,7 @@ impl Actor {
     fn apply(&mut self, effects: Vec<Effect>, now: UnixMillis) {
         for effect in effects {
             if self.book.note(&effect, now) {
+                self.queue.set_full(self.book.is_queue_full());
                 continue;
             }
             if let Effect::Cancel(cid) = effect
@@ -348,9 +350,7 @@ impl Actor {
 
     fn heard(&mut self, told: Told, row: Option<Row>) {
         let now = self.clock.now();
-        if let Told::Ended(_, Outcome::Failed(IpfsError::Unreachable(error))) = &told {
-            self.health.failed(error.clone(), now);
-        }
+        self.health.heard(&told, now);
         let effects = match told {
             Told::Progress(cid, progress) => self.queue.progress(cid, progress, row, now),
             Told::Ended(cid, outcome) => self.queue.done(cid, outcome, row, now),
@@ -466,7 +466,8 @@ impl Actor {
         let starts = self.health.is_good();
         let held_up = [
             self.due_at,
-            self.queue.next_wake().filter(|_| starts),
+            self.queue.next_wake().filter(|_| starts && self.health.room(now) == Room::Enough),
+            self.health.again(now).filter(|_| starts),
             (starts && self.sweep.is_none()).then_some(self.sweep_at),
             (!self.unheard.is_empty()).then_some(now),
             (self.paused_until > now).then_some(now),

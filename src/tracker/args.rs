@@ -28,6 +28,10 @@ pub struct Args {
     pub peername: String,
     /// Pins that fetch at one time.
     pub concurrent_pins: NonZeroUsize,
+    /// Pins that may be queued, as in Go; [`None`]: as many as there are, for the queue is on disk.
+    pub max_queue: Option<NonZeroUsize>,
+    /// Above this part of the daemon's repository, in hundredths, pins wait; zero: never.
+    pub disk_high_water: u8,
     /// How often the daemon's pins are held against the ledger.
     pub recover_interval: Duration,
     /// Until what age a pin shows as a priority pin.

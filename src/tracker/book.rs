@@ -29,13 +29,37 @@ pub(super) struct Book {
     writing: Option<Arc<Batch>>,
     commits: JoinSet<Result<(), StoreError>>,
     not_before: UnixMillis,
+    queued: Option<Queued>,
+}
+
+/// How many pins are queued, where that is bounded.
+#[derive(Debug)]
+struct Queued {
+    now: u64,
+    max: u64,
 }
 
 impl Book {
-    /// A book over `ledger`.
-    pub fn new(ledger: Arc<LedgerDb>) -> Self {
+    /// A book over `ledger`; `queued_max` bounds the pins that are queued.
+    pub fn new(ledger: Arc<LedgerDb>, queued_max: Option<u64>) -> Result<Self, StoreError> {
         let (open, commits) = (Batch::default(), JoinSet::new());
-        Self { ledger, open, urgent: false, writing: None, commits, not_before: UnixMillis(0) }
+        let count = |max| Ok::<_, StoreError>(Queued { now: ledger.counts()?.of(Status::PinQueued), max });
+        let queued = queued_max.map(count).transpose()?;
+        Ok(Self { ledger, open, urgent: false, writing: None, commits, not_before: UnixMillis(0), queued })
+    }
+
+    /// Returns whether as many pins are queued as may be.
+    pub fn is_queue_full(&self) -> bool {
+        self.queued.as_ref().is_some_and(|queued| queued.now >= queued.max)
+    }
+
+    /// Counts what is queued, committed or not.
+    fn count(&mut self, cid: &Cid, new: Status) {
+        let was = self.queued.is_some().then(|| self.row(cid).ok().flatten()).flatten();
+        if let Some(queued) = &mut self.queued {
+            let was = was.is_some_and(|row| row.status == Status::PinQueued);
+            queued.now = (queued.now + u64::from(new == Status::PinQueued)).saturating_sub(u64::from(was));
+        }
     }
 
     /// The committed rows.
@@ -60,6 +84,7 @@ impl Book {
             Effect::Cancel(_) => return false,
         };
         let status = row.as_ref().map_or(Status::Unpinned, |row| row.status);
+        self.count(&cid, status);
         if is_news(status) {
             let error = row.as_ref().map_or(String::new(), |row| row.error.clone());
             self.open.events.push(Event { at: now, what: Happening::Came { cid, status, error } });

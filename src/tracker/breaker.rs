@@ -27,6 +27,14 @@ pub enum Daemon {
     },
 }
 
+/// The daemon as it is shown: what waits says why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct View {
+    pub daemon: Daemon,
+    /// Why pins wait though it answers.
+    pub deferred: Option<String>,
+}
+
 /// Lets calls through while the daemon answers (closed), else (open) one after a wait (half open).
 #[derive(Debug)]
 pub(super) struct Breaker {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::lanes::{Lane, Lanes};
+use super::space::Room;
 use crate::ipfs::{IpfsError, Progress, Remedy};
 use crate::model::{Cid, TrackerStatus as Status, UnixMillis};
 use crate::store::ledger::{Due, Row};
@@ -19,8 +20,11 @@ const BYTES_EVERY: Duration = Duration::from_secs(10);
 const PARKED: Duration = Duration::from_mins(1);
 /// After this long it is asked again whether others hold what this peer is to let go of.
 const KEPT: Duration = Duration::from_mins(1);
+/// Pins that find out together whether the daemon has room again.
+const TRIALS: usize = 4;
 const LEAVING: &str = "kept until enough of the peers that are to hold it do";
-/// Go's text.
+/// Go's texts.
+const QUEUE_FULL: &str = "pin/unpin operation queue is full. Try increasing max_pin_queue_size";
 const MISSING: &str = "the item should be pinned but it is not";
 
 /// What the queue is bounded by.
@@ -122,12 +126,19 @@ pub(super) struct Queue {
     jobs: BTreeMap<Cid, Job>,
     /// Whether the ledger may have rows that are due and neither wait here nor run.
     more: bool,
+    /// Whether as many pins are queued as may be.
+    full: bool,
 }
 
 impl Queue {
     /// An empty queue over a ledger that may have rows.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, lanes: Lanes::new(limits.window), jobs: BTreeMap::new(), more: true }
+        Self { limits, lanes: Lanes::new(limits.window), jobs: BTreeMap::new(), more: true, full: false }
+    }
+
+    /// Says whether as many pins are queued as may be: what comes is an error then, as in Go, and is tried a minute later.
+    pub fn set_full(&mut self, full: bool) {
+        self.full = full;
     }
 
     /// The wish is that the daemon hold `cid`; `again` checks it even if the ledger says that it does.
@@ -231,8 +242,8 @@ impl Queue {
         Load { waiting: lanes.map(|(name, lane)| (name, self.lanes.len_of(lane))), running }
     }
 
-    /// Returns what to start or cancel next; called until it returns [`None`].
-    pub fn next(&mut self, now: UnixMillis) -> Option<Next> {
+    /// Returns what to start or cancel next, as far as the daemon has room; called until it returns [`None`].
+    pub fn next(&mut self, room: Room, now: UnixMillis) -> Option<Next> {
         if self.running(|phase| phase == Phase::Unpinning) < self.limits.unpins
             && let Some(cid) = self.lanes.pop(Lane::Unpin)
         {
@@ -241,6 +252,9 @@ impl Queue {
         let transfers = self.running(|phase| phase == Phase::Transferring);
         // A transfer that is being cancelled has its place until it ends.
         let pins = self.running(|phase| phase != Phase::Unpinning);
+        if room == Room::Nothing || (room == Room::Few && pins >= TRIALS) {
+            return None;
+        }
         if transfers < self.limits.transfers
             && pins < self.limits.transfers + self.limits.probes
             && let Some(cid) = self.lanes.pop(Lane::Hot)
@@ -365,23 +379,25 @@ impl Queue {
 
     fn failed(&mut self, cid: Cid, status: Status, error: &IpfsError, row: &Row, now: UnixMillis) -> Vec<Effect> {
         let failed = Row { status, since: now, error: error.to_string(), ..row.clone() };
+        // The daemon could not try: that counts as no try.
+        let untried = Row { due: Due::At(now), attempts: failed.attempts.saturating_sub(1), ..failed.clone() };
         match error.remedy() {
-            Remedy::RetryAfter(base) => {
-                let due = Due::At(now.plus(backoff::wait(base, failed.attempts, &cid)));
-                vec![Effect::Put(cid, Row { due, ..failed })]
-            }
+            Remedy::RetryAfter(base) => vec![retried(cid, base, failed, now)],
+            // Letting go makes room: it is tried as after other failures.
+            Remedy::WhenRoom if is_unpin(status) => vec![retried(cid, PARKED, failed, now)],
+            Remedy::WhenRoom => self.requeue(cid, Lane::Retry, Row { status: Status::PinQueued, ..untried }),
+            Remedy::WhenBack => self.requeue(cid, if is_unpin(status) { Lane::Unpin } else { Lane::Retry }, untried),
             Remedy::GiveUp => vec![Effect::Put(cid, Row { due: Due::Never, ..failed })],
-            // The daemon was not there to try: that counts as no try.
-            Remedy::WhenBack => {
-                let attempts = failed.attempts.saturating_sub(1);
-                let lane = if is_unpin(status) { Lane::Unpin } else { Lane::Retry };
-                self.requeue(cid, lane, Row { due: Due::At(now), attempts, ..failed })
-            }
         }
     }
 
     fn queue_pin(&mut self, cid: Cid, direct: bool, old: &Row, now: UnixMillis) -> Vec<Effect> {
         let attempts = if is_unpin(old.status) { 0 } else { old.attempts };
+        if self.full && old.status != Status::PinQueued && !self.jobs.contains_key(&cid) {
+            self.lanes.remove(&cid);
+            let (status, error, due) = (Status::PinError, QUEUE_FULL.to_owned(), Due::At(now.plus(PARKED)));
+            return vec![Effect::Put(cid, Row { status, direct, attempts, due, since: now, error, ..old.clone() })];
+        }
         let (status, error) = (Status::PinQueued, String::new());
         let row = Row { status, direct, attempts, due: Due::At(now), since: now, error, ..old.clone() };
         self.requeue(cid, Lane::Fresh, row)
@@ -435,6 +451,11 @@ impl Queue {
     }
 }
 
+fn retried(cid: Cid, base: Duration, failed: Row, now: UnixMillis) -> Effect {
+    let due = Due::At(now.plus(backoff::wait(base, failed.attempts, &cid)));
+    Effect::Put(cid, Row { due, ..failed })
+}
+
 /// The wait is what an own error would cost: nobody knows yet that the content is nowhere.
 fn parked(cid: Cid, job: Job, row: &Row, now: UnixMillis) -> Effect {
     let due = Due::At(now.plus(backoff::wait(PARKED, row.attempts, &cid)));
@@ -444,7 +465,7 @@ fn parked(cid: Cid, job: Job, row: &Row, now: UnixMillis) -> Effect {
 }
 
 fn fresh_row(now: UnixMillis) -> Row {
-    Row::new(Status::PinQueued, Due::At(now), now)
+    Row::new(Status::Undefined, Due::At(now), now)
 }
 
 /// The row of a job that the end of the process cut short: it is done again.

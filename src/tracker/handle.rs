@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::actor::Actor;
 use super::args::{Args, Command, TrackerError};
-use super::breaker::Daemon;
+use super::breaker::{Daemon, View};
 use super::core::{Load, is_unpin};
 use super::info::{Priority, Shown};
 use super::wishes::Wishes;
@@ -29,7 +29,7 @@ pub struct Tracker {
     commands: mpsc::Sender<Command>,
     ledger: Arc<LedgerDb>,
     wishes: Arc<dyn Wishes>,
-    daemon: watch::Receiver<Daemon>,
+    daemon: watch::Receiver<View>,
     news: watch::Receiver<()>,
     load: watch::Receiver<Load>,
     shown: Arc<Shown>,
@@ -41,7 +41,7 @@ pub struct Tracker {
 /// [`StoreError`] when the ledger cannot be read.
 pub fn spawn(args: Args) -> Result<(Tracker, Task), StoreError> {
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-    let (tell, daemon) = watch::channel(Daemon::default());
+    let (tell, daemon) = watch::channel(View::default());
     let priority = Priority { max_age: args.priority_max_age, max_retries: args.priority_max_retries };
     let shown = Arc::new(Shown { own: args.own, peername: args.peername.clone(), priority });
     let (ledger, wishes) = (args.ledger.clone(), args.wishes.clone());
@@ -205,8 +205,14 @@ impl Tracker {
 
     /// The daemon, as it is seen here.
     #[must_use]
-    pub fn daemon(&self) -> watch::Receiver<Daemon> {
-        self.daemon.clone()
+    pub fn daemon(&self) -> Daemon {
+        self.daemon.borrow().daemon.clone()
+    }
+
+    /// Why pins wait though the daemon answers: it has no room.
+    #[must_use]
+    pub fn deferred(&self) -> Option<String> {
+        self.daemon.borrow().deferred.clone()
     }
 
     fn info(&self, cid: Cid, pin: Option<&Pin>, row: Option<&Row>) -> PinInfo {

@@ -1,10 +1,10 @@
 //! A status row, from the pin and what the ledger knows of it.
 use std::time::Duration;
 
-use super::breaker::Daemon;
+use super::breaker::{Daemon, View};
 use super::wishes::is_wanted;
 use crate::model::{Cid, PeerId, Pin, PinInfo, PinInfoShort, PinType, TrackerStatus as Status, UnixMillis};
-use crate::store::ledger::Row;
+use crate::store::ledger::{Due, Row};
 
 /// What makes a pin a priority pin, as in Go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +28,20 @@ impl Shown {
     ///
     /// Its timestamp is that of the pin when it is settled, of the last step while there is work, and now for what is
     /// not here.
-    pub fn info(&self, cid: Cid, pin: Option<&Pin>, row: Option<&Row>, daemon: &Daemon, now: UnixMillis) -> PinInfo {
+    pub fn info(&self, cid: Cid, pin: Option<&Pin>, row: Option<&Row>, view: &View, now: UnixMillis) -> PinInfo {
         let status = self.status(pin, row);
         let row = row.filter(|row| row.status == status);
         let created = pin.and_then(|pin| pin.timestamp);
         let settled =
             matches!(status, Status::Pinned | Status::UnexpectedlyUnpinned | Status::Remote | Status::Sharded);
         let timestamp = if settled { created } else { row.map(|row| row.since) };
-        let (ipfs_peer_id, ipfs_peer_addresses) = match daemon {
+        let (ipfs_peer_id, ipfs_peer_addresses) = match &view.daemon {
             Daemon::Up(info) => (info.id, info.reachable().cloned().collect()),
             Daemon::Unknown | Daemon::Away { .. } => (None, Vec::new()),
         };
+        let next_try =
+            row.filter(|row| matches!(row.status, Status::PinError | Status::UnpinError) || row.attempts > 0);
+        let next_try = next_try.and_then(|row| if let Due::At(at) = row.due { Some(at) } else { None });
         let attempts = row.filter(|_| status != Status::Pinned).map_or(0, |row| row.attempts);
         PinInfo {
             cid,
@@ -54,8 +57,10 @@ impl Shown {
                 ipfs_peer_addresses,
                 status,
                 timestamp: timestamp.unwrap_or(now),
-                error: error(status, row, daemon),
+                error: error(status, row, view),
                 attempt_count: attempts,
+                bytes: row.map_or(0, |row| row.bytes),
+                next_try: next_try.filter(|at| *at > now),
                 priority_pin: is_live_pin(status) && self.is_priority(created, attempts, now),
             },
         }
@@ -80,16 +85,16 @@ impl Shown {
     }
 }
 
-/// What waits for a daemon that is away says why, and what was begun before it hung does too.
-fn error(status: Status, row: Option<&Row>, daemon: &Daemon) -> String {
+/// What waits for a daemon that is away or full says why, and what was begun before it hung does too.
+fn error(status: Status, row: Option<&Row>, view: &View) -> String {
     let own = row.map_or("", |row| row.error.as_str());
-    match (status, daemon) {
-        (Status::PinQueued | Status::UnpinQueued | Status::Pinning | Status::Unpinning, Daemon::Away { error, .. })
-            if own.is_empty() =>
-        {
-            error.clone()
-        }
-        _ => own.to_owned(),
+    let is_held_up = matches!(status, Status::PinQueued | Status::UnpinQueued | Status::Pinning | Status::Unpinning);
+    let waits_for_room = view.deferred.as_ref().filter(|_| status == Status::PinQueued);
+    match (&view.daemon, waits_for_room) {
+        (Daemon::Away { error, .. }, _) if is_held_up && own.is_empty() => error.clone(),
+        // What found the disk full waits with all the others.
+        (Daemon::Up(_) | Daemon::Unknown, Some(reason)) => reason.clone(),
+        (Daemon::Away { .. } | Daemon::Up(_) | Daemon::Unknown, _) => own.to_owned(),
     }
 }
 
@@ -100,19 +105,52 @@ fn is_live_pin(status: Status) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::ledger::Due;
+
+    fn away() -> View {
+        View {
+            daemon: Daemon::Away { since: UnixMillis::from_seconds(1), error: "it did not answer".into() },
+            deferred: None,
+        }
+    }
 
     #[test]
     fn what_a_daemon_that_is_away_delays_says_why_unless_it_has_a_reason_of_its_own() {
-        let away = Daemon::Away { since: UnixMillis::from_seconds(1), error: "it did not answer".into() };
+        let up = View { daemon: Daemon::Up(crate::model::IpfsInfo::default()), deferred: None };
         for status in [Status::PinQueued, Status::Pinning, Status::UnpinQueued, Status::Unpinning] {
-            assert_eq!(error(status, None, &away), "it did not answer");
-            assert_eq!(error(status, None, &Daemon::Up(crate::model::IpfsInfo::default())), "");
+            assert_eq!(error(status, None, &away()), "it did not answer");
+            assert_eq!(error(status, None, &up), "");
             let row = Row { error: "no block".into(), ..Row::new(status, Due::Running, UnixMillis::from_seconds(1)) };
-            assert_eq!(error(status, Some(&row), &away), "no block");
+            assert_eq!(error(status, Some(&row), &away()), "no block");
         }
         for status in [Status::Pinned, Status::Remote, Status::Unpinned] {
-            assert_eq!(error(status, None, &away), "");
+            assert_eq!(error(status, None, &away()), "");
         }
+    }
+
+    #[test]
+    fn what_waits_for_room_says_so_and_nothing_else_does() {
+        let full = View { deferred: Some("deferred".into()), ..View::default() };
+        assert_eq!(error(Status::PinQueued, None, &full), "deferred");
+        for status in [Status::Pinning, Status::UnpinQueued, Status::Pinned] {
+            assert_eq!(error(status, None, &full), "");
+        }
+        assert_eq!(error(Status::PinQueued, None, &View { deferred: full.deferred, ..away() }), "it did not answer");
+    }
+
+    #[test]
+    fn a_failure_tells_its_next_try_and_its_bytes() {
+        let own = PeerId::random();
+        let shown = Shown { own, peername: "a".into(), priority: Priority { max_age: Duration::ZERO, max_retries: 0 } };
+        let pin = Pin::recursive(crate::ipfs::fake::cid(1));
+        let [now, next] = [5, 90].map(UnixMillis::from_seconds);
+        let told = |status, due, attempts| {
+            let row = Row { attempts, bytes: 7, ..Row::new(status, due, now) };
+            let short = shown.info(pin.cid, Some(&pin), Some(&row), &View::default(), now).short;
+            (short.next_try, short.bytes)
+        };
+        assert_eq!(told(Status::PinError, Due::At(next), 3), (Some(next), 7));
+        assert_eq!(told(Status::PinQueued, Due::At(next), 1), (Some(next), 7));
+        assert_eq!(told(Status::PinQueued, Due::At(now), 0), (None, 7), "it waits for its turn, not for a moment");
+        assert_eq!(told(Status::Pinned, Due::Settled, 0), (None, 7));
     }
 }

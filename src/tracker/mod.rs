@@ -10,6 +10,7 @@ mod feed;
 mod handle;
 mod info;
 mod jobs;
+mod space;
 mod sweep;
 
 pub use args::{Args, Others, TrackerError};

@@ -1,11 +1,17 @@
 //! Puts signs in place of what differs from one moment to the next.
 
+/// Keys of a status that Go's program does not know.
+const OURS: [&str; 2] = ["\"bytes\": ", "\"next_try\": "];
+
+/// Where that begins in lines of text.
+const OURS_IN_TEXT: [&str; 2] = [" | Fetched: ", " | Next try: "];
+
 /// Numbers of metrics, by their keys.
 const MEASURED: [&str; 5] = ["expire", "received_at", "weight", "value", "seq"];
 
 /// Returns the output of `line` without moments and measures, and in one order where peers answer in any.
 pub fn masked(output: &str, line: &str) -> String {
-    let lines = output.lines().map(|text| spans(&time_outs(&measures(&times(text))), line));
+    let lines = output.lines().filter_map(without_ours).map(|text| spans(&time_outs(&measures(&times(text))), line));
     let mut groups: Vec<String> = Vec::new();
     for text in lines {
         // Documents begin at the left; what belongs to them does not, but for closing brackets.
@@ -19,6 +25,13 @@ pub fn masked(output: &str, line: &str) -> String {
         groups.sort();
     }
     groups.concat()
+}
+
+/// Takes out what our answers have beside Go's, as Go's program does when it prints them.
+fn without_ours(text: &str) -> Option<&str> {
+    let is_ours = OURS.iter().any(|key| text.trim_start().starts_with(key));
+    let plain = OURS_IN_TEXT.iter().fold(text, |text, mark| text.split(mark).next().unwrap_or(text));
+    (!is_ours).then_some(plain)
 }
 
 /// Returns stderr without the lines of Go's log, which begin with the time.
@@ -102,6 +115,16 @@ fn moments_are_hidden_and_nothing_else() {
     assert_eq!(text, "a | <time> | 0001-01-01T00:00:00Z | 20 GB | Added: <time>\n");
     assert_eq!(masked("    \"expire\": 1795687661,\n", "id"), "    \"expire\": <number>,\n");
     assert_eq!(masked("    \"attempt_count\": 1795687661,\n", "id"), "    \"attempt_count\": 1795687661,\n");
+}
+
+#[test]
+fn what_only_our_answers_have_is_left_out() {
+    let text = "{\n  \"bytes\": 5,\n  \"next_try\": \"x\",\n  \"priority_pin\": false\n}\n";
+    assert_eq!(masked(text, "status"), "{\n  \"priority_pin\": false\n}\n");
+    assert_eq!(
+        masked("  > a : PIN_ERROR | Priority: true | Next try: soon\n", "status"),
+        "  > a : PIN_ERROR | Priority: true\n"
+    );
 }
 
 #[test]

@@ -90,6 +90,8 @@ impl Peer {
             others: Arc::new(Nobody),
             wishes: if is_new { Arc::new(wishes) } else { Arc::new(OnlyNews(wishes)) },
             concurrent_pins: NonZeroUsize::new(10).unwrap(),
+            max_queue: None,
+            disk_high_water: 0,
             recover_interval: NEVER,
             priority_max_age: NEVER,
             priority_max_retries: 5,

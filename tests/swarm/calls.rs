@@ -44,6 +44,8 @@ impl Stub {
                 timestamp: UnixMillis(1_700_000_000_123),
                 error: String::new(),
                 attempt_count: 200,
+                bytes: 1 << 40,
+                next_try: Some(UnixMillis(1_700_000_100_456)),
                 priority_pin: true,
             },
         }))

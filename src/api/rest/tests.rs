@@ -60,13 +60,7 @@ fn pin_of(cid: Cid) -> Pin {
 fn info_of(cid: Cid, local: bool) -> GlobalPinInfo {
     let short = PinInfoShort {
         peername: if local { "own" } else { "peer" }.into(),
-        ipfs_peer_id: None,
-        ipfs_peer_addresses: Vec::new(),
-        status: TrackerStatus::Pinned,
-        timestamp: UnixMillis::from_seconds(0),
-        error: String::new(),
-        attempt_count: 0,
-        priority_pin: false,
+        ..PinInfoShort::new(TrackerStatus::Pinned, UnixMillis::from_seconds(0))
     };
     GlobalPinInfo {
         cid,

@@ -61,7 +61,7 @@ impl Cluster {
             tracker: inner.tracker.load(),
             by_status: by_status.collect(),
             oldest_due: inner.tracker.oldest_due().unwrap_or_default(),
-            ipfs_is_up: matches!(*inner.tracker.daemon().borrow(), Daemon::Up(_)),
+            ipfs_is_up: matches!(inner.tracker.daemon(), Daemon::Up(_)),
             disk_weight: self.disk_weight(),
             members: inner.members.peerset(task::wall()).len(),
             connected: inner.swarm.connected().len(),

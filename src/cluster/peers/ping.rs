@@ -28,11 +28,8 @@ impl Names {
             peername: self.peername.clone(),
             ipfs_peer_id: self.ipfs_peer_id,
             ipfs_peer_addresses: self.ipfs_peer_addresses.clone(),
-            status,
-            timestamp: now,
             error,
-            attempt_count: 0,
-            priority_pin: false,
+            ..PinInfoShort::new(status, now)
         }
     }
 }

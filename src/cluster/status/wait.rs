@@ -138,16 +138,7 @@ mod tests {
 
     fn judged(statuses: &[TrackerStatus], replication: Replication) -> Verdict {
         let pin = Pin::recursive(cid(1));
-        let short = |status: &TrackerStatus| PinInfoShort {
-            peername: String::new(),
-            ipfs_peer_id: None,
-            ipfs_peer_addresses: Vec::new(),
-            status: *status,
-            timestamp: UnixMillis(0),
-            error: String::new(),
-            attempt_count: 0,
-            priority_pin: false,
-        };
+        let short = |status: &TrackerStatus| PinInfoShort::new(*status, UnixMillis(0));
         let peer_map: BTreeMap<_, _> = statuses.iter().map(|status| (PeerId::random(), short(status))).collect();
         let info = GlobalPinInfo { peer_map, ..local::global(&pin.cid, Some(&pin), UnixMillis(0)) };
         verdict(&info, replication)

@@ -39,11 +39,23 @@ pub(super) fn tracker(resolved: &Resolved, faults: &mut Faults, folder: &Path) -
     };
     let queue = number(&mut r, "max_pin_queue_size");
     TrackerConfig {
-        max_pin_queue_size: NonZeroUsize::try_from(queue).unwrap_or(NonZeroUsize::MAX),
+        max_pin_queue_size: NonZeroUsize::try_from(queue).ok().filter(|max| max.get() != GO_QUEUE),
+        disk_high_water: hundredths(&mut r, "disk_high_water"),
         concurrent_pins: number(&mut r, "concurrent_pins"),
         priority_pin_max_age: r.positive("priority_pin_max_age", "statelesstracker.priority_pin_max_age is too low"),
         priority_pin_max_retries: number(&mut r, "priority_pin_max_retries"),
     }
+}
+
+/// Go's bound of queues that are in memory.
+const GO_QUEUE: usize = 1_000_000;
+
+fn hundredths(r: &mut Reader, key: &str) -> u8 {
+    let part = u8::try_from(r.int(key)).ok().filter(|part| *part <= 100);
+    part.unwrap_or_else(|| {
+        r.fault(key, format!("statelesstracker.{key} is invalid: it is a percentage from 0 (never) to 100"));
+        0
+    })
 }
 
 /// Go's texts differ.

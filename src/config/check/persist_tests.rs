@@ -33,6 +33,7 @@ fn sample(key: &Key) -> Option<(&'static str, serde_json::Value)> {
         ("log_bytes", _) => ("1_048_576", json!(1_048_576)),
         ("webhook_url", _) => ("https://host/hook", json!("https://host/hook")),
         ("high_water", _) => ("0x200", json!(512)),
+        ("disk_high_water", _) => ("95", json!(95)),
         ("node_multiaddress" | "prometheus_endpoint", _) => ("/ip4/127.0.0.9/tcp/9", json!("/ip4/127.0.0.9/tcp/9")),
         ("peer_addresses", _) => ("/ip4/127.0.0.9/tcp/9", json!(["/ip4/127.0.0.9/tcp/9"])),
         (_, Kind::Text | Kind::Secret) => ("some text", json!("some text")),

@@ -105,7 +105,7 @@ fn the_parts_defaults_are_the_documented_ones() {
     assert_eq!((kubo.ipfs_request_timeout, kubo.pin_timeout), (seconds(300), seconds(120)));
     assert_eq!((kubo.unpin_timeout, kubo.repogc_timeout), (seconds(10_800), seconds(86_400)));
     assert_eq!((kubo.informer_trigger_interval, kubo.unpin_disable), (0, false));
-    assert_eq!(config.tracker.max_pin_queue_size.get(), 1_000_000);
+    assert_eq!(config.tracker.max_pin_queue_size, None);
     assert_eq!((config.tracker.concurrent_pins.get(), config.tracker.priority_pin_max_retries.get()), (10, 5));
     assert_eq!(config.tracker.priority_pin_max_age, seconds(86_400));
     assert_eq!((config.monitor.check_interval, config.monitor.webhook), (seconds(15), None));
@@ -211,6 +211,16 @@ fn peers_are_trusted_by_name_or_all() {
     assert_eq!(config(&file).crdt.trusted_peers, Trust::Only([ID.parse().unwrap()].into()));
     let file = with("consensus.crdt.trusted_peers", json!([ID, "*"]));
     assert_eq!(config(&file).crdt.trusted_peers, Trust::Everyone);
+}
+
+#[test]
+fn a_mark_of_the_disk_is_a_percentage() {
+    assert_eq!(config(&with("pin_tracker.stateless.disk_high_water", json!(95))).tracker.disk_high_water, 95);
+    for wrong in [-1, 101] {
+        let file = with("pin_tracker.stateless.disk_high_water", json!(wrong));
+        let faults = check(&file, &Environment::default(), Path::new("/x")).unwrap_err().to_string();
+        assert!(faults.contains("statelesstracker.disk_high_water is invalid: it is a percentage"), "{faults}");
+    }
 }
 
 /// Path, value, and what Go says to it; `None`: the value is fine.

@@ -173,6 +173,7 @@ const STATELESS: &[Key] = &[
     Key::new("priority_pin_max_age", Kind::Duration, "\"24h0m0s\""),
     Key::new("priority_pin_max_retries", Kind::Int, "5"),
     Key::new("max_pin_queue_size", Kind::Int, "1000000").hidden(),
+    Key::verbatim("disk_high_water", Kind::Int, "0").hidden(),
 ];
 
 const PUBSUBMON: &[Key] = &[

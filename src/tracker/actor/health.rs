@@ -1,29 +1,41 @@
-//! Asks the daemon who it is, and tells others how it is.
+//! Asks the daemon who it is and what room it has, and tells others how it is.
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::super::breaker::{Breaker, Daemon};
-use crate::ipfs::Connector;
+use super::super::breaker::{Breaker, Daemon, View};
+use super::super::core::Outcome;
+use super::super::jobs::Told;
+use super::super::space::{Room, Space};
+use crate::ipfs::{Connector, IpfsError, RepoStat};
 use crate::model::{IpfsInfo, UnixMillis};
 
 /// How long the daemon may take to say who it is.
 const ASK_MAX: Duration = Duration::from_secs(10);
 
-/// The breaker, the call that tries it, and those who watch.
+/// The breaker, the room, the calls that try them, and those who watch.
 pub(super) struct Health {
     ipfs: Arc<dyn Connector>,
     breaker: Breaker,
-    asks: JoinSet<Result<IpfsInfo, String>>,
-    tell: watch::Sender<Daemon>,
+    space: Space,
+    asks: JoinSet<Answer>,
+    tell: watch::Sender<View>,
+}
+
+/// What the daemon answered.
+pub(super) enum Answer {
+    /// Who it is.
+    Id(Result<IpfsInfo, String>),
+    /// What is in its repository; [`None`] when it did not say.
+    Repo(Option<RepoStat>),
 }
 
 impl Health {
-    /// Begins with a daemon that was not asked yet.
-    pub fn new(ipfs: Arc<dyn Connector>, tell: watch::Sender<Daemon>, now: UnixMillis) -> Self {
-        Self { ipfs, breaker: Breaker::new(now), asks: JoinSet::new(), tell }
+    /// Begins with a daemon that was not asked yet; pins wait above the part `mark` of its repository, in hundredths.
+    pub fn new(ipfs: Arc<dyn Connector>, mark: u8, tell: watch::Sender<View>, now: UnixMillis) -> Self {
+        Self { ipfs, breaker: Breaker::new(now), space: Space::new(mark, now), asks: JoinSet::new(), tell }
     }
 
     /// Returns whether calls may be made.
@@ -31,9 +43,20 @@ impl Health {
         self.breaker.is_closed()
     }
 
+    /// Returns for how many pins the daemon has room.
+    pub fn room(&self, now: UnixMillis) -> Room {
+        self.space.room(now)
+    }
+
+    /// When there may be room again.
+    pub fn again(&self, now: UnixMillis) -> Option<UnixMillis> {
+        self.space.again(now)
+    }
+
     /// When the daemon is to be asked; [`None`] while it is being asked.
     pub fn ask_at(&self) -> Option<UnixMillis> {
-        self.breaker.ask_at()
+        let measure_at = self.space.measure_at().filter(|_| self.is_good());
+        [self.breaker.ask_at(), measure_at].into_iter().flatten().min()
     }
 
     /// Asks the daemon, when it is time to.
@@ -41,52 +64,77 @@ impl Health {
         if self.breaker.ask(now) {
             let id = self.ipfs.id();
             self.asks.spawn(async move {
-                match tokio::time::timeout(ASK_MAX, id).await {
+                Answer::Id(match tokio::time::timeout(ASK_MAX, id).await {
                     Ok(answer) => answer.map_err(|error| error.to_string()),
                     Err(_) => Err(format!("the IPFS daemon did not answer within {ASK_MAX:?}")),
-                }
+                })
+            });
+        }
+        if self.is_good() && self.space.measure(now) {
+            let stat = self.ipfs.repo_stat();
+            self.asks.spawn(async move {
+                Answer::Repo(tokio::time::timeout(ASK_MAX, stat).await.ok().and_then(Result::ok))
             });
         }
     }
 
     /// Waits for an answer; for ever when nothing was asked.
-    pub async fn answer(&mut self) -> Result<IpfsInfo, String> {
+    pub async fn answer(&mut self) -> Answer {
         match self.asks.join_next().await {
-            Some(answer) => answer.unwrap_or_else(|error| Err(error.to_string())),
+            Some(answer) => answer.unwrap_or_else(|error| Answer::Id(Err(error.to_string()))),
             None => std::future::pending().await,
         }
     }
 
     /// Takes up an answer.
-    pub fn answered(&mut self, answer: Result<IpfsInfo, String>, now: UnixMillis) {
+    pub fn answered(&mut self, answer: Answer, now: UnixMillis) {
         match answer {
-            Ok(info) => self.breaker.answered(info, now),
-            Err(error) => self.breaker.silent(error, now),
+            Answer::Id(Ok(info)) => self.breaker.answered(info, now),
+            Answer::Id(Err(error)) => self.breaker.silent(error, now),
+            Answer::Repo(stat) => self.space.measured(stat, now),
         }
         self.show();
     }
 
-    /// Another call did not reach the daemon.
-    pub fn failed(&mut self, error: String, now: UnixMillis) {
-        self.breaker.failed(error, now);
+    /// Takes from what a job tells what it says of the daemon.
+    pub fn heard(&mut self, told: &Told, now: UnixMillis) {
+        match told {
+            Told::Ended(_, Outcome::Failed(IpfsError::Unreachable(error))) => self.breaker.failed(error.clone(), now),
+            Told::Ended(_, Outcome::Failed(IpfsError::Full(error))) => self.space.refused(error.clone(), now),
+            Told::Ended(_, Outcome::Done(_)) if self.space.room(now) == Room::Few => self.space.fitted(now),
+            Told::Ended(..) | Told::Progress(..) => return,
+        }
         self.show();
     }
 
     fn show(&self) {
-        let daemon = self.breaker.daemon();
+        let view = View { daemon: self.breaker.daemon().clone(), deferred: self.space.reason() };
         self.tell.send_if_modified(|shown| {
-            if shown == daemon {
+            if *shown == view {
                 return false;
             }
-            match daemon {
-                Daemon::Away { error, .. } if !matches!(shown, Daemon::Away { .. }) => {
-                    tracing::warn!(%error, "the IPFS daemon does not answer: pins wait until it does");
-                }
-                Daemon::Up(_) if !matches!(shown, Daemon::Up(_)) => tracing::info!("the IPFS daemon answers"),
-                Daemon::Away { .. } | Daemon::Up(_) | Daemon::Unknown => {}
-            }
-            shown.clone_from(daemon);
+            tell_daemon(&view.daemon, &shown.daemon);
+            tell_room(view.deferred.as_deref(), shown.deferred.as_deref());
+            *shown = view;
             true
         });
+    }
+}
+
+fn tell_daemon(now: &Daemon, before: &Daemon) {
+    match now {
+        Daemon::Away { error, .. } if !matches!(before, Daemon::Away { .. }) => {
+            tracing::warn!(%error, "the IPFS daemon does not answer: pins wait until it does");
+        }
+        Daemon::Up(_) if !matches!(before, Daemon::Up(_)) => tracing::info!("the IPFS daemon answers"),
+        Daemon::Away { .. } | Daemon::Up(_) | Daemon::Unknown => {}
+    }
+}
+
+fn tell_room(now: Option<&str>, before: Option<&str>) {
+    match (now, before) {
+        (Some(reason), None) => tracing::warn!(reason, "the IPFS daemon has no room: pins wait until it has"),
+        (None, Some(_)) => tracing::info!("the IPFS daemon has room again"),
+        (Some(_), Some(_)) | (None, None) => {}
     }
 }

@@ -1,4 +1,5 @@
 mod pinset;
+mod room;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -6,10 +7,10 @@ use std::sync::Mutex;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::super::{Tracker, spawn};
+use super::super::{Daemon, Tracker, spawn};
 use super::*;
-use crate::ipfs::Held;
 use crate::ipfs::fake::{Fake, Script, cid};
+use crate::ipfs::{Held, IpfsError};
 use crate::model::{Replication, StatusFilter, TrackerStatus as Status};
 use crate::store::LedgerDb;
 use crate::task::Task;
@@ -28,7 +29,11 @@ fn begin(dir: &std::path::Path, wishes: &Arc<Pinset>, ipfs: &Fake) -> (Tracker, 
 }
 
 fn begin_on(ledger: Arc<LedgerDb>, wishes: &Arc<Pinset>, ipfs: &Fake) -> (Tracker, Task) {
-    let args = Args {
+    spawn(args(ledger, wishes, ipfs)).unwrap()
+}
+
+fn args(ledger: Arc<LedgerDb>, wishes: &Arc<Pinset>, ipfs: &Fake) -> Args {
+    Args {
         ipfs: Arc::new(ipfs.clone()),
         ledger,
         wishes: wishes.clone(),
@@ -36,11 +41,12 @@ fn begin_on(ledger: Arc<LedgerDb>, wishes: &Arc<Pinset>, ipfs: &Fake) -> (Tracke
         own: PeerId::from_bytes(&[0, 1, 1]).unwrap(),
         peername: "a".into(),
         concurrent_pins: NonZeroUsize::new(10).unwrap(),
+        max_queue: None,
+        disk_high_water: 90,
         recover_interval: Duration::from_mins(12),
         priority_max_age: Duration::from_hours(24),
         priority_max_retries: 5,
-    };
-    spawn(args).unwrap()
+    }
 }
 
 impl Peer {
@@ -48,6 +54,16 @@ impl Peer {
         let dir = tempfile::tempdir().unwrap();
         let (wishes, ipfs) = (Arc::new(Pinset::default()), Fake::default());
         let (tracker, task) = begin(dir.path(), &wishes, &ipfs);
+        Self { dir, wishes, ipfs, tracker, task }
+    }
+
+    /// A peer that is made of other things, too.
+    fn with(change: impl FnOnce(&mut Args)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (wishes, ipfs) = (Arc::new(Pinset::default()), Fake::default());
+        let mut args = args(Arc::new(LedgerDb::open(dir.path()).unwrap()), &wishes, &ipfs);
+        change(&mut args);
+        let (tracker, task) = spawn(args).unwrap();
         Self { dir, wishes, ipfs, tracker, task }
     }
 
@@ -134,7 +150,7 @@ async fn a_daemon_that_is_away_is_waited_for_and_named() {
     assert!(info.short.error.ends_with("dial tcp 127.0.0.1:5001: connect: connection refused"), "{}", info.short.error);
     peer.ipfs.set_away(false);
     peer.until(1, Status::Pinned, Duration::from_secs(11)).await;
-    assert!(matches!(*peer.tracker.daemon().borrow(), Daemon::Up(_)));
+    assert!(matches!(peer.tracker.daemon(), Daemon::Up(_)));
 }
 
 #[tokio::test(start_paused = true)]

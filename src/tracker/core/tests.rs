@@ -89,7 +89,7 @@ impl Bench {
             rows.truncate(max);
             self.queue.load(rows, complete);
         }
-        while let Some(next) = self.queue.next(self.now) {
+        while let Some(next) = self.queue.next(Room::Enough, self.now) {
             match next {
                 Next::Start(cid, kind) => {
                     let row = self.rows[&cid].clone();

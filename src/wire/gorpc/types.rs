@@ -136,6 +136,8 @@ pub fn encode_pin_info(info: &PinInfo) -> Vec<u8> {
         f.time("ts", Some(short.timestamp).filter(|t| *t != UnixMillis::default()));
         f.text("e", &short.error);
         f.int("a", short.attempt_count.into());
+        f.int("b", i64::try_from(short.bytes).unwrap_or(i64::MAX));
+        f.time("nt", short.next_try);
         f.flag("y", short.priority_pin);
     })
 }
@@ -169,6 +171,8 @@ pub fn decode_pin_info(bytes: &[u8]) -> Result<Option<PinInfo>, DecodeError> {
         timestamp: time(value.field("ts"))?.unwrap_or_default(),
         error: text(&value, "e"),
         attempt_count: u32::try_from(int("a")).unwrap_or_default(),
+        bytes: u64::try_from(int("b")).unwrap_or_default(),
+        next_try: time(value.field("nt"))?,
         priority_pin: value.field("y") == Some(&Value::Bool(true)),
     };
     Ok(Some(PinInfo {

@@ -47,6 +47,12 @@ pub struct PinInfoShort {
     pub error: String,
     /// How often it was tried.
     pub attempt_count: u32,
+    /// Bytes of it that the daemon has, left out while unknown. Ours, not Go's.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bytes: u64,
+    /// When it is tried again by itself, left out where it is not. Ours, not Go's.
+    #[serde(skip_serializing_if = "is_none")]
+    pub next_try: Time,
     /// Whether it is served before others.
     pub priority_pin: bool,
 }
@@ -89,6 +95,8 @@ impl From<&model::PinInfoShort> for PinInfoShort {
             timestamp: short.timestamp.into(),
             error: short.error.clone(),
             attempt_count: short.attempt_count,
+            bytes: short.bytes,
+            next_try: short.next_try.into(),
             priority_pin: short.priority_pin,
         }
     }
@@ -114,6 +122,11 @@ pub struct Event {
     /// What went wrong.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 fn is_none(at: &Time) -> bool {

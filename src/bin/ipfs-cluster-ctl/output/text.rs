@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use ipfs_cluster::model::UnixMillis;
+use ipfs_cluster::model::{TrackerStatus, UnixMillis};
 use ipfs_cluster::task;
 use ipfs_cluster::wire::rest::{
     self, Alert, Bandwidth, Drain, Error, Event, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin, PinCounts,
@@ -191,12 +191,21 @@ fn line(peer: &str, short: &PinInfoShort) -> String {
     let name = if short.peername.is_empty() { peer } else { &short.peername };
     let error = if short.error.is_empty() { String::new() } else { format!(": {}", short.error) };
     format!(
-        "    > {name:20} : {}{error} | {} | Attempts: {} | Priority: {}\n",
+        "    > {name:20} : {}{error} | {} | Attempts: {} | Priority: {}{}\n",
         short.status.to_uppercase(),
         short.timestamp,
         short.attempt_count,
         short.priority_pin,
+        what_next(short),
     )
+}
+
+/// What Go's program does not tell: how far a transfer is, and when a failure is tried again.
+fn what_next(short: &PinInfoShort) -> String {
+    let fetched = (short.tracker_status() == TrackerStatus::Pinning && short.bytes > 0).then(|| size(short.bytes));
+    let next = Some(short.next_try).filter(|time| !time.is_zero()).map(|time| time.to_string());
+    let told = [("Fetched", fetched), ("Next try", next)];
+    told.into_iter().filter_map(|(name, value)| Some(format!(" | {name}: {}", value?))).collect()
 }
 
 impl Text for Metric {

@@ -149,7 +149,7 @@ async fn watchful(home: Home) -> (Lone, Metric) {
 
 #[tokio::test]
 async fn a_peer_shows_the_alerts_of_its_last_start() {
-    let (lone, dead) = watchful(Home::new()).await;
+    let (lone, dead) = Box::pin(watchful(Home::new())).await;
     // The lock on the members was free between the look and the alert.
     while lone.cluster.alerts().is_empty() {
         tokio::task::yield_now().await;
@@ -166,7 +166,7 @@ async fn a_follower_keeps_no_alerts_not_even_those_that_it_had() {
     let mut home = Home::new();
     LedgerDb::open(&home.config.folder).unwrap().add_alerts(&[alert(1)]).unwrap();
     home.config.cluster.follower_mode = true;
-    let (lone, _) = watchful(home).await;
+    let (lone, _) = Box::pin(watchful(home)).await;
     assert!(lone.cluster.alerts().is_empty());
     lone.stop().await;
 }

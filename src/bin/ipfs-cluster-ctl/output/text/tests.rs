@@ -147,3 +147,19 @@ fn a_drain_says_whether_the_peer_can_be_taken_away() {
     assert!(text(true, 0, 0).starts_with("A is drained: it can be taken away\n"));
     assert!(text(false, 0, 0).starts_with("A is not being drained\n"));
 }
+
+#[test]
+fn a_status_tells_how_far_a_transfer_is_and_when_a_failure_is_tried_again() {
+    let short = |status: &str, bytes, next_try| PinInfoShort {
+        peername: "a".into(),
+        status: status.into(),
+        bytes,
+        next_try: Some(next_try).filter(|at| *at != UnixMillis(0)).into(),
+        ..PinInfoShort::default()
+    };
+    let told = |short: &PinInfoShort| line("peer", short).split_once("Priority: false").unwrap().1.to_owned();
+    assert_eq!(told(&short("pinning", 5 << 20, UnixMillis(0))), " | Fetched: 5.2 MB\n");
+    assert_eq!(told(&short("pinned", 5 << 20, UnixMillis(0))), "\n");
+    let failed = short("pin_error", 0, UnixMillis::from_seconds(1_700_000_000));
+    assert_eq!(told(&failed), " | Next try: 2023-11-14T22:13:20Z\n");
+}
