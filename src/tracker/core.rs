@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use self::lanes::{Lane, Lanes};
-use super::space::Room;
+use super::daemon::Room;
 use crate::ipfs::{IpfsError, Progress, Remedy};
 use crate::model::{Cid, TrackerStatus as Status, UnixMillis};
 use crate::store::ledger::{Due, Row};

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::actor::Actor;
 use super::args::{Args, Command, TrackerError};
-use super::breaker::{Daemon, View};
 use super::core::{Load, is_unpin};
+use super::daemon::{Daemon, View};
 use super::info::{Priority, Shown};
 use super::wishes::Wishes;
 use crate::model::{Cid, Event, Pin, PinInfo, StatusFilter, TrackerStatus as Status};

@@ -1,7 +1,7 @@
 //! A status row, from the pin and what the ledger knows of it.
 use std::time::Duration;
 
-use super::breaker::{Daemon, View};
+use super::daemon::{Daemon, View};
 use super::wishes::is_wanted;
 use crate::model::{Cid, PeerId, Pin, PinInfo, PinInfoShort, PinType, TrackerStatus as Status, UnixMillis};
 use crate::store::ledger::{Due, Row};

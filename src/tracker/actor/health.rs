@@ -5,10 +5,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::super::breaker::{Breaker, Daemon, View};
 use super::super::core::Outcome;
+use super::super::daemon::{Breaker, Daemon, Room, Space, View};
 use super::super::jobs::Told;
-use super::super::space::{Room, Space};
 use crate::ipfs::{Connector, IpfsError, RepoStat};
 use crate::model::{IpfsInfo, UnixMillis};
 

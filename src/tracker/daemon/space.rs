@@ -15,7 +15,7 @@ const BACK: u64 = 1;
 
 /// For how many pins there is room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(in crate::tracker) enum Room {
     /// For all.
     Enough,
     /// For a few, which find out whether there is room again.
@@ -26,7 +26,7 @@ pub(super) enum Room {
 
 /// What is known of the daemon's room.
 #[derive(Debug)]
-pub(super) struct Space {
+pub(in crate::tracker) struct Space {
     /// Pins wait above this part of the repository's whole, in hundredths; zero: never.
     mark: u8,
     measure_at: Option<UnixMillis>,

@@ -29,7 +29,7 @@ pub enum Daemon {
 
 /// The daemon as it is shown: what waits says why.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct View {
+pub(in crate::tracker) struct View {
     pub daemon: Daemon,
     /// Why pins wait though it answers.
     pub deferred: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct View {
 
 /// Lets calls through while the daemon answers (closed), else (open) one after a wait (half open).
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(in crate::tracker) struct Breaker {
     daemon: Daemon,
     asking: bool,
     wait: Duration,
