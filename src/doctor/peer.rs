@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::finding::{Finding, Report};
 use crate::config::{Config, Endpoint, Fault};
 use crate::model::{Multiaddr, PeerId, Trust};
+use crate::wire::kubo::is_too_old;
 
 /// The checks, in the order in which they are told.
 const CHECKS: [&str; 11] = [
@@ -27,8 +28,6 @@ const SKEW_MAX: Duration = Duration::from_secs(5);
 const FREE_MIN: u64 = 64 << 20;
 /// Less is worth a word.
 const FREE_LOW: u64 = 1 << 30;
-/// Kubo before it has no streamed list of pins that tells its errors.
-const KUBO_MIN: (u32, u32) = (0, 12);
 
 /// A listener, and why it cannot be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,16 +284,10 @@ fn kubo(facts: &Facts, config: &Config) -> Vec<Finding> {
 }
 
 fn old(version: &str) -> Option<Finding> {
-    let mut parts = version.split(['.', '-']).map(str::parse::<u32>);
-    let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) else {
-        let what = format!("Kubo's version {version:?} is none that this program knows");
-        return Some(Finding::warning("kubo", what, "use a release of Kubo"));
-    };
-    let (least_major, least_minor) = KUBO_MIN;
-    ((major, minor) < KUBO_MIN).then(|| {
-        let what = format!("Kubo {version} is older than {least_major}.{least_minor}");
-        Finding::fault("kubo", what, "update Kubo")
-    })
+    match is_too_old(version) {
+        Ok(what) => what.map(|what| Finding::fault("kubo", what, "update Kubo")),
+        Err(what) => Some(Finding::warning("kubo", what, "use a release of Kubo")),
+    }
 }
 
 fn disk(facts: &Facts) -> Vec<Finding> {

@@ -1,5 +1,6 @@
 //! The connector over Kubo's HTTP RPC.
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
@@ -43,6 +44,8 @@ pub struct KuboArgs {
 pub struct Kubo {
     rpc: Rpc,
     connects: Arc<Semaphore>,
+    /// Whether it was said that the daemon is too old.
+    told_old: Arc<AtomicBool>,
     args: KuboArgs,
 }
 
@@ -53,12 +56,22 @@ impl Kubo {
     /// [`NodeAddressError`] when the address is neither TCP nor a unix socket.
     pub fn new(args: KuboArgs) -> Result<Self, NodeAddressError> {
         let rpc = Rpc::new(Node::parse(&args.node)?);
-        Ok(Self { rpc, connects: Arc::new(Semaphore::new(CONNECTS_MAX)), args })
+        let connects = Arc::new(Semaphore::new(CONNECTS_MAX));
+        Ok(Self { rpc, connects, told_old: Arc::default(), args })
+    }
+
+    /// Says once that a daemon is too old, and again of the next one that is.
+    fn judge(&self, agent: &str) {
+        let fault = wire::too_old(agent);
+        let was_told = self.told_old.swap(fault.is_some(), Ordering::Relaxed);
+        if let Some(fault) = fault.filter(|_| !was_told) {
+            tracing::warn!(%fault, "the IPFS daemon is too old: update it");
+        }
     }
 
     async fn is_held(&self, cid: &Cid, held: Held) -> Result<bool, IpfsError> {
         let path = format!("pin/ls?stream=true&arg={cid}&type={}", kind(held));
-        let mut answer = match self.rpc.post(&path, self.args.request_timeout).await {
+        let mut answer = match self.rpc.post_small(&path, self.args.request_timeout).await {
             Ok(answer) => answer,
             Err(IpfsError::Refused(text)) if text.ends_with("not pinned") => return Ok(false),
             Err(error) => return Err(error),
@@ -80,7 +93,7 @@ impl Kubo {
         if needed == Held::Recursive && self.update(&request).await? {
             return Ok(self.is_there(&request.cid, needed).await);
         }
-        let answer = match self.rpc.post(&pin_add(&request, needed), self.args.pin_timeout).await {
+        let answer = match self.rpc.post_in_turn(&pin_add(&request, needed), self.args.pin_timeout).await {
             Ok(answer) => answer.watched(),
             Err(error) => return Err(self.stalled(request.cid, error)),
         };
@@ -158,7 +171,7 @@ impl Kubo {
         if self.args.unpin_disable {
             return Err(IpfsError::UnpinDisabled);
         }
-        match self.rpc.post(&format!("pin/rm?arg={cid}"), self.args.unpin_timeout).await {
+        match self.rpc.post_in_turn(&format!("pin/rm?arg={cid}"), self.args.unpin_timeout).await {
             Ok(mut answer) => {
                 while answer.line().await?.is_some() {}
                 Ok(())
@@ -221,6 +234,7 @@ impl Connector for Kubo {
         let kubo = self.clone();
         async move {
             let id: wire::Id = kubo.rpc.ask("id", kubo.args.request_timeout).await?;
+            kubo.judge(&id.agent_version);
             let peer = id.id.parse().map_err(|_| IpfsError::Garbled(format!("the daemon's ID {:?} is none", id.id)))?;
             // An address of a kind that is not known here is of no use here.
             let addresses = id.addresses.unwrap_or_default().iter().filter_map(|a| a.parse().ok()).collect();

@@ -1,6 +1,7 @@
 //! Our side of IPFS.
 mod connector;
 mod dial;
+mod pace;
 mod rpc;
 
 mod kubo;

@@ -16,6 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connector::IpfsError;
 use super::dial::{DialError, Dialer, Node, words};
+use super::pace::Turnstile;
+use crate::task;
 use crate::wire::kubo::Refusal;
 
 /// Calls at one time: every transfer and probe of the tracker (266), its unpins, and room for lists, metrics and users.
@@ -37,6 +39,7 @@ pub(super) struct Rpc {
     client: Client<Dialer, Empty<Bytes>>,
     base: String,
     calls: Arc<Semaphore>,
+    pace: Arc<Turnstile>,
 }
 
 impl Rpc {
@@ -48,7 +51,30 @@ impl Rpc {
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_timer(TokioTimer::new())
             .build(Dialer(Arc::new(node)));
-        Self { client, base, calls: Arc::new(Semaphore::new(CALLS_MAX)) }
+        Self { client, base, calls: Arc::new(Semaphore::new(CALLS_MAX)), pace: Arc::new(Turnstile::new()) }
+    }
+
+    /// As [`Rpc::post`], when it is the call's turn: for what the tracker asks for pin after pin.
+    ///
+    /// # Errors
+    /// As [`Rpc::post`].
+    pub async fn post_in_turn(&self, path: &str, silence: Duration) -> Result<Answer, IpfsError> {
+        self.pace.pass().await;
+        self.post(path, silence).await
+    }
+
+    /// As [`Rpc::post_in_turn`], for a call that reads little: how long it takes says how busy the daemon is.
+    ///
+    /// # Errors
+    /// As [`Rpc::post`].
+    pub async fn post_small(&self, path: &str, silence: Duration) -> Result<Answer, IpfsError> {
+        self.pace.pass().await;
+        let began = task::now();
+        let answer = self.post(path, silence).await;
+        if !matches!(answer, Err(IpfsError::Unreachable(_))) {
+            self.pace.took(task::now().duration_since(began));
+        }
+        answer
     }
 
     /// Calls `path`, with its arguments; the answer's head and each of its parts may take `silence`.

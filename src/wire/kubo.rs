@@ -52,6 +52,32 @@ pub struct Id {
     /// Its addresses; null while it has none.
     #[serde(default)]
     pub addresses: Option<Vec<String>>,
+    /// Its program: `kubo/0.42.0`, perhaps with a rest.
+    #[serde(default)]
+    pub agent_version: String,
+}
+
+/// Kubo before it has no streamed list of pins that tells its errors.
+const LEAST: (u32, u32) = (0, 12);
+
+/// Returns in words that a Kubo of `version` is too old.
+///
+/// # Errors
+/// When `version` is none of Kubo's.
+pub fn is_too_old(version: &str) -> Result<Option<String>, String> {
+    let mut parts = version.split(['.', '-']).map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) else {
+        return Err(format!("Kubo's version {version:?} is none that this program knows"));
+    };
+    let (least_major, least_minor) = LEAST;
+    Ok(((major, minor) < LEAST).then(|| format!("Kubo {version} is older than {least_major}.{least_minor}")))
+}
+
+/// Returns in words that the program that calls itself `agent` is a Kubo that is too old; others are left alone.
+#[must_use]
+pub fn too_old(agent: &str) -> Option<String> {
+    let version = agent.strip_prefix("kubo/").or_else(|| agent.strip_prefix("go-ipfs/"))?;
+    is_too_old(version.split('/').next().unwrap_or_default()).ok().flatten()
 }
 
 /// The answer of `repo/stat?size-only=true`, in bytes.
@@ -125,6 +151,20 @@ mod tests {
     fn arguments_are_encoded_as_go_encodes_them() {
         assert_eq!(argument("/ip4/127.0.0.1/tcp/34011"), "%2Fip4%2F127.0.0.1%2Ftcp%2F34011");
         assert_eq!(argument("a b&c=d+ü"), "a%20b%26c%3Dd%2B%C3%BC");
+    }
+
+    #[test]
+    fn only_old_kubos_are_too_old() {
+        for (agent, fault) in [
+            ("kubo/0.42.0", None),
+            ("kubo/0.12.0-rc1/abcdef/docker", None),
+            ("go-ipfs/0.11.0/", Some("Kubo 0.11.0 is older than 0.12")),
+            ("kubo/nonsense", None),
+            ("rust-ipfs/0.1.0", None),
+            ("", None),
+        ] {
+            assert_eq!(too_old(agent).as_deref(), fault, "{agent}");
+        }
     }
 
     #[test]
