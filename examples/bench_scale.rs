@@ -6,6 +6,8 @@
 mod common;
 #[path = "bench/daemon.rs"]
 mod daemon;
+#[path = "bench/export.rs"]
+mod export;
 #[path = "bench/http.rs"]
 mod http;
 #[path = "bench/kubo.rs"]
@@ -24,7 +26,7 @@ use std::time::Duration;
 
 use daemon::Daemon;
 use report::{Bound, Report, millis};
-use scale::{export, lists, loads};
+use scale::{lists, loads};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 

@@ -15,6 +15,8 @@ mod kubo;
 mod load;
 #[path = "bench/report.rs"]
 mod report;
+#[path = "bench/stream.rs"]
+mod stream;
 #[path = "bench/surface/mod.rs"]
 mod surface;
 
@@ -49,7 +51,7 @@ async fn beside(dir: &Path, pins: usize, report: &mut Report) -> Result<(), Erro
     let export = surface::export(dir, &cids)?;
     eprintln!("pinning {pins} CIDs into Kubo");
     kubo::pin(&dir.join("kubo-go"), &cids)?;
-    copy(&dir.join("kubo-go"), &dir.join("kubo-ours"))?;
+    kubo::copy(&dir.join("kubo-go"), &dir.join("kubo-ours"))?;
     let go = measured(kubo::program("ipfs-cluster-service")?, dir, "go", (&export, pins), report).await?;
     let ours = measured(own_service()?, dir, "ours", (&export, pins), report).await?;
     compare(&go, &ours, report);
@@ -83,9 +85,4 @@ fn compare(go: &Figures, ours: &Figures, report: &mut Report) {
     times("POST /pins, 64 connections", 1.5, ours.post.rate() / go.post.rate());
     let growth = |figures: &Figures| figures.list.growth.max(figures.status.growth).max(0.1);
     report.row("RSS growth by list and status, of Go's", Bound::AtMost(0.25), growth(ours) / growth(go), "times");
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), Error> {
-    let status = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status()?;
-    if status.success() { Ok(()) } else { Err(format!("{} cannot be copied", from.display()).into()) }
 }

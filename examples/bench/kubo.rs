@@ -44,6 +44,27 @@ pub fn pin(repo: &Path, cids: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Adds all files of a folder as blocks that nothing pins, in a repository whose daemon does not run; returns their CIDs.
+pub fn add_files(repo: &Path, files: &Path) -> Result<Vec<String>, Error> {
+    init(repo)?;
+    let mut command = ipfs(repo)?;
+    command.args(["add", "-r", "-q", "--pin=false", "--cid-version=1"]).arg(files);
+    let output = command.stdin(Stdio::null()).output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    let mut cids: Vec<String> = String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect();
+    // The folder itself is last.
+    cids.pop();
+    Ok(cids)
+}
+
+/// Copies a repository whose daemon does not run.
+pub fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status()?;
+    if status.success() { Ok(()) } else { Err(format!("{} cannot be copied", from.display()).into()) }
+}
+
 fn init(repo: &Path) -> Result<(), Error> {
     if repo.join("config").exists() {
         return Ok(());

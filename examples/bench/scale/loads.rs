@@ -31,7 +31,7 @@ pub async fn while_lending(dir: &Path, server: &Daemon, report: &mut Report) -> 
 /// Writes each pin ten times again, under other names.
 pub async fn churn(dir: &Path, pins: usize, report: &mut Report) -> Result<(), Error> {
     let mut peer = Daemon::bare(dir, "churned", None, &[])?;
-    peer.import(&super::export::write(dir, pins)?)?;
+    peer.import(&super::super::export::write(dir, pins)?)?;
     peer.start(None).await?;
     peer.settle(PATIENCE).await?;
     let fresh = each(&peer, "pinset.redb", pins) + each(&peer, "ledger.redb", pins);

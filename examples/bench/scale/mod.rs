@@ -1,5 +1,4 @@
 //! New peers that join many pins, and what those take on the disk.
-pub mod export;
 pub mod lists;
 pub mod loads;
 

@@ -3,8 +3,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::Error;
-use super::super::load::cid;
+use super::Error;
+use super::load::cid;
 
 /// What is after the CID of each line.
 const REST: &str = r#""type":"pin","allocations":[],"max_depth":-1,"reference":null,"replication_factor_min":-1,"#;
