@@ -6,5 +6,6 @@ mod harness;
 mod crashes;
 mod faults;
 mod follower;
+mod matrix;
 mod pins;
 mod repair;

@@ -1,4 +1,5 @@
 //! A real Kubo on loopback.
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -94,6 +95,28 @@ impl Kubo {
     /// Returns whether it holds a recursive pin of `cid`.
     pub fn holds(&self, cid: &str) -> bool {
         self.run(&["pin", "ls", "--type=recursive", "-q"]).code(0).text().lines().any(|line| line == cid)
+    }
+
+    /// Pins a CID, as its owner does.
+    #[allow(dead_code, reason = "used by the tests of pins")]
+    pub fn pin(&self, cid: &str) {
+        self.run(&["pin", "add", cid]).code(0);
+    }
+
+    /// What it holds: each CID, and whether it is the whole of it; nothing while it does not answer.
+    #[allow(dead_code, reason = "used by the tests of pins")]
+    pub fn pins(&self) -> BTreeMap<String, bool> {
+        let mut pins = BTreeMap::new();
+        // The command line would take the repository's lock from a daemon that starts.
+        if !self.repo.join("api").exists() {
+            return pins;
+        }
+        for (kind, is_whole) in [("direct", false), ("recursive", true)] {
+            let output = self.run(&["pin", "ls", &format!("--type={kind}"), "-q"]);
+            let held = if output.is_ok() { output.text().to_owned() } else { String::new() };
+            pins.extend(held.lines().map(|cid| (cid.to_owned(), is_whole)));
+        }
+        pins
     }
 
     /// Connects with `other`; with itself is nothing.

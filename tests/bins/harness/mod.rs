@@ -10,5 +10,5 @@ pub use follower::Follower;
 pub use http::request;
 pub use kubo::Kubo;
 pub use output::Output;
-pub use peer::Peer;
+pub use peer::{PATIENCE, Peer};
 pub use test::{Test, random_cid, wait_for};
