@@ -141,9 +141,13 @@ impl Fake {
         if self.0.lock().unwrap().hung { std::future::pending().boxed() } else { async { answer }.boxed() }
     }
 
+    /// What is held whole stays so.
     fn hold(&self, cid: Cid, max_depth: MaxDepth) {
-        let held = if max_depth == MaxDepth::Direct { Held::Direct } else { Held::Recursive };
-        self.set_held(cid, Some(held));
+        let mut state = self.0.lock().unwrap();
+        let slot = state.held.entry(cid).or_insert(Held::Direct);
+        if max_depth != MaxDepth::Direct {
+            *slot = Held::Recursive;
+        }
     }
 
     fn run(&self, cid: Cid) -> (Running, Option<Script>) {

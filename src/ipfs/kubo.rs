@@ -83,10 +83,15 @@ impl Kubo {
         Ok(found)
     }
 
+    /// A root is held with all that is below it, too: Kubo refuses to pin it alone then, at every try.
+    async fn is_held_enough(&self, cid: &Cid, needed: Held) -> Result<bool, IpfsError> {
+        Ok(self.is_held(cid, needed).await? || (needed == Held::Direct && self.is_held(cid, Held::Recursive).await?))
+    }
+
     /// Does what can be done before bytes flow.
     async fn begin(self, request: PinRequest) -> Result<Begun, IpfsError> {
         let needed = if request.max_depth == MaxDepth::Direct { Held::Direct } else { Held::Recursive };
-        if self.is_held(&request.cid, needed).await? {
+        if self.is_held_enough(&request.cid, needed).await? {
             return Ok(self.is_there(&request.cid, needed).await);
         }
         let origins = self.connect_to(&request.origins);
