@@ -393,7 +393,9 @@ impl Actor {
             }
             Step::Rows(after, limit) => {
                 let rows = self.book.ledger().page(after.as_ref(), limit)?;
-                for (cid, _) in &rows {
+                // What is wanted no more may have a row that is not on disk yet, which no page has.
+                let unwritten = if after.is_none() { self.book.unwritten() } else { Vec::new() };
+                for cid in rows.iter().map(|(cid, _)| cid).chain(&unwritten) {
                     self.wish(cid, false, now)?;
                 }
                 let (next, walked) = feed.looked_at(rows.last().map(|(cid, _)| *cid));

@@ -76,6 +76,12 @@ impl Book {
         }
     }
 
+    /// The CIDs whose rows are not committed yet.
+    pub fn unwritten(&self) -> Vec<Cid> {
+        let writing = self.writing.iter().flat_map(|batch| batch.rows.keys());
+        writing.chain(self.open.rows.keys()).copied().collect()
+    }
+
     /// Takes down what an effect writes; returns whether it wrote.
     pub fn note(&mut self, effect: &Effect, now: UnixMillis) -> bool {
         let (cid, row) = match effect {

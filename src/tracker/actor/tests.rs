@@ -1,3 +1,4 @@
+mod model;
 mod pinset;
 mod room;
 
@@ -321,6 +322,22 @@ async fn news_of_everything_walks_the_pinset_and_the_ledger() {
     peer.until(0, Status::Unpinned, SOON).await;
     assert_eq!(peer.ipfs.all().len(), 5);
     assert_eq!(peer.ipfs.calls().len(), 7, "what is pinned already is left alone: {:?}", peer.ipfs.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_finds_what_is_being_pinned_and_not_on_disk_yet() {
+    let peer = Peer::new();
+    tokio::time::sleep(SOON).await;
+    peer.wishes.put(&[pin(1)]);
+    while peer.tracker.load().running.iter().all(|(_, n)| *n == 0) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(peer.ipfs.calls(), [""; 0], "its row is being written");
+    peer.wishes.replace(&cid(1), pin(2));
+    peer.until(2, Status::Pinned, SOON).await;
+    peer.until(1, Status::Unpinned, SOON).await;
+    tokio::time::sleep(SOON).await;
+    assert_eq!(peer.ipfs.all(), BTreeMap::from([(cid(2), Held::Recursive)]));
 }
 
 /// One life of a peer, which ends in the middle of whatever it does.
