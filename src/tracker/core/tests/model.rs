@@ -37,6 +37,10 @@ enum Do {
     Judge,
     /// Ledger or pinset cannot be read when the next job is to start.
     Unreadable,
+    /// The daemon has so much room.
+    Room(Room),
+    /// As many pins are queued as may be, or not any more.
+    Full(bool),
     Later(Duration),
     /// The process ends and begins; calls that ran may have done their work.
     Restart(bool),
@@ -50,6 +54,7 @@ enum How {
     Refused,
     Stalled,
     Garbled,
+    Full,
     Kept,
     Disabled,
 }
@@ -65,6 +70,7 @@ impl How {
             (Self::Disabled, Kind::Unpin) => Outcome::Failed(IpfsError::UnpinDisabled),
             (Self::Unreachable, _) => Outcome::Failed(IpfsError::Unreachable("EOF".into())),
             (Self::Stalled, _) => Outcome::Failed(IpfsError::Stalled { cid: of, silent }),
+            (Self::Full, _) => Outcome::Failed(IpfsError::Full("no space left on device".into())),
             (Self::Garbled, _) => Outcome::Failed(IpfsError::Garbled("{".into())),
             (Self::Refused | Self::Kept | Self::Disabled, _) => refused(),
         }
@@ -78,6 +84,7 @@ fn how() -> impl Strategy<Value = How> {
         1 => Just(How::Refused),
         1 => Just(How::Stalled),
         1 => Just(How::Garbled),
+        1 => Just(How::Full),
         1 => Just(How::Kept),
         1 => Just(How::Disabled),
     ]
@@ -96,6 +103,8 @@ fn step() -> impl Strategy<Value = Do> {
         1 => Just(Do::List),
         1 => Just(Do::Judge),
         1 => Just(Do::Unreadable),
+        1 => prop_oneof![Just(Room::Enough), Just(Room::Few), Just(Room::Nothing)].prop_map(Do::Room),
+        1 => any::<bool>().prop_map(Do::Full),
         4 => (0..5_000_000_u64).prop_map(|millis| Do::Later(Duration::from_millis(millis))),
         2 => (0..2_000_u64).prop_map(|millis| Do::Later(Duration::from_millis(millis))),
         1 => any::<bool>().prop_map(Do::Restart),
@@ -126,6 +135,7 @@ struct World {
     lost: BTreeSet<Cid>,
     list: Option<(UnixMillis, BTreeMap<Cid, Held>)>,
     unreadable: bool,
+    room: Room,
     due_at: Option<UnixMillis>,
     now: UnixMillis,
 }
@@ -144,6 +154,7 @@ impl World {
             lost: BTreeSet::new(),
             list: None,
             unreadable: false,
+            room: Room::Enough,
             due_at: None,
             now: at(100),
         }
@@ -170,6 +181,8 @@ impl World {
             Do::List => self.list = Some((self.now, self.held.clone())),
             Do::Judge => self.judge(),
             Do::Unreadable => self.unreadable = true,
+            Do::Room(room) => self.room = room,
+            Do::Full(is_full) => self.queue.set_full(is_full),
             Do::Later(after) => self.now = self.now.plus(after),
             Do::Restart(effect) => self.restart(effect),
         }
@@ -299,13 +312,16 @@ impl World {
         if self.queue.wants_load() {
             self.load();
         }
-        while let Some(next) = self.queue.next(self.now) {
+        while let Some(next) = self.queue.next(self.room, self.now) {
             match next {
                 Next::Start(of, kind) if std::mem::take(&mut self.unreadable) => {
                     self.queue.put_back(of, kind);
                     break;
                 }
-                Next::Start(of, kind) => self.start(of, kind),
+                Next::Start(of, kind) => {
+                    assert!(kind == Kind::Unpin || self.room != Room::Nothing, "nothing is pinned without room");
+                    self.start(of, kind);
+                }
                 Next::Cancel(of) => self.apply(vec![Effect::Cancel(of)]),
             }
         }
@@ -403,6 +419,8 @@ impl World {
 
     /// Time goes on, and every call succeeds.
     fn settle(&mut self) {
+        self.run(&Do::Room(Room::Enough));
+        self.run(&Do::Full(false));
         for _ in 0..ROUNDS {
             self.run(&Do::Read);
             for n in 0..CIDS {
