@@ -18,7 +18,7 @@ use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
 use super::status::{Holders, Local};
 use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};
-use crate::ipfs::{Connector, Kubo, KuboArgs, Metered};
+use crate::ipfs::{Connector, Kubo, KuboArgs, Metered, Trigger};
 use crate::model::{Alert, Multiaddr, PeerId};
 use crate::observe::{Meters, PinsetMeters};
 use crate::store::{Caches, LedgerDb, Options, PinsetDb, StoreError, free_space, ledger, memory_limit};
@@ -123,7 +123,8 @@ pub fn open_cluster(
     swarm: Swarm,
     meters: Meters,
 ) -> Result<(Cluster, Parts), Fatal> {
-    let ipfs: Arc<dyn Connector> = Arc::new(Metered::new(connector(config)?, &meters));
+    let trigger = Trigger::new(config.ipfshttp.informer_trigger_interval);
+    let ipfs: Arc<dyn Connector> = Arc::new(Metered::new(connector(config)?, &meters, trigger.clone()));
     let calls = Calls::new(swarm.clone());
     let (ledger, counts) = (Arc::new(ledger), Arc::new(Counts::default()));
     let departure = Arc::new(Departure::open(ledger.clone())?);
@@ -132,6 +133,7 @@ pub fn open_cluster(
     parts.push(("tracker", task));
     let inner = Inner {
         own,
+        trigger,
         peername: config.cluster.peername.clone(),
         follower: config.cluster.follower_mode,
         defaults: defaults(config),
@@ -296,7 +298,7 @@ pub fn repairs(config: &Config) -> Option<repair::Args> {
 
 /// What the informers tell.
 pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>) -> InformersArgs {
-    let Inner { own, peername, ipfs, ipfs_id, swarm, members, alerts, tracker, follower, departure, .. } =
+    let Inner { own, peername, ipfs, trigger, ipfs_id, swarm, members, alerts, tracker, follower, departure, .. } =
         &*cluster.inner;
     InformersArgs {
         own: *own,
@@ -322,6 +324,7 @@ pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>
         },
         alerts: (!follower).then(|| alerts.clone()),
         leaving: departure.watch(),
+        trigger: trigger.bell(),
         bell,
     }
 }

@@ -21,7 +21,7 @@ use super::peers::{Alerts, Departure, IpfsId, Members};
 use super::pinset::Pinset;
 use super::status::Local;
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
-use crate::ipfs::Connector;
+use crate::ipfs::{Connector, Trigger};
 use crate::model::{Alert, Cid, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, Replication, Trust, UnixMillis};
 use crate::observe::{Meters, TRACE};
 use crate::swarm::calls::{self, Calls};
@@ -59,6 +59,8 @@ pub(super) struct Inner {
     pub departure: Arc<Departure>,
     pub alerts: Arc<Alerts>,
     pub ipfs: Arc<dyn Connector>,
+    /// Rings when so much was pinned that its space is told anew.
+    pub trigger: Trigger,
     pub ipfs_id: Arc<IpfsId>,
     pub local: Local,
     pub counts: Arc<Counts>,

@@ -13,6 +13,7 @@ use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::connector::{Connector, Held, IpfsError, PinRequest, Progress, RepoStat};
+use super::trigger::Trigger;
 use crate::model::{Cid, GcKey, IpfsInfo, Multiaddr, PeerId};
 use crate::observe::{IpfsMeters, Meters, Origins, TRACE};
 use crate::task;
@@ -20,15 +21,16 @@ use crate::task;
 /// Counts and times the calls on another connector.
 pub struct Metered {
     inner: Arc<dyn Connector>,
+    trigger: Trigger,
     meters: IpfsMeters,
     origins: Origins,
 }
 
 impl Metered {
-    /// Counts the calls on `inner`.
+    /// Counts the calls on `inner`, and tells `trigger` of those that change the daemon's space.
     #[must_use]
-    pub fn new(inner: Arc<dyn Connector>, meters: &Meters) -> Self {
-        Self { inner, meters: meters.ipfs.clone(), origins: meters.origins.clone() }
+    pub fn new(inner: Arc<dyn Connector>, meters: &Meters, trigger: Trigger) -> Self {
+        Self { inner, trigger, meters: meters.ipfs.clone(), origins: meters.origins.clone() }
     }
 
     fn call<T: Send + 'static>(
@@ -140,8 +142,11 @@ impl<T, F: FnOnce(&IpfsMeters, End) + Unpin> Stream for Timed<T, F> {
 impl Connector for Metered {
     fn pin(&self, request: PinRequest) -> BoxStream<'static, Result<Progress, IpfsError>> {
         self.meters.pin_asked();
+        self.trigger.step();
+        let trigger = self.trigger.clone();
         let span = span("pin", self.origins.take(|| request.cid.to_bytes()));
-        self.stream("pin", (self.inner.pin(request), span), |meters, end| {
+        self.stream("pin", (self.inner.pin(request), span), move |meters, end| {
+            trigger.step();
             if end.is_error { meters.pin_failed() } else { meters.holds_more(1) }
         })
     }
@@ -184,7 +189,8 @@ impl Connector for Metered {
     }
 
     fn gc(&self) -> BoxFuture<'static, Result<Vec<GcKey>, IpfsError>> {
-        self.call("gc", self.inner.gc())
+        let trigger = self.trigger.clone();
+        self.call("gc", self.inner.gc()).inspect(move |_| trigger.step()).boxed()
     }
 
     fn resolve(&self, path: String) -> BoxFuture<'static, Result<Cid, IpfsError>> {
@@ -217,7 +223,7 @@ mod tests {
     #[tokio::test]
     async fn pins_failures_and_what_is_held_are_counted() {
         let (fake, meters) = (Fake::default(), Meters::default());
-        let ipfs = Metered::new(Arc::new(fake.clone()), &meters);
+        let ipfs = Metered::new(Arc::new(fake.clone()), &meters, Trigger::new(0));
         fake.script(cid(2), Script::Fail(IpfsError::Garbled("once".into())));
         for n in 0..3 {
             let _ = ipfs.pin(request(n)).collect::<Vec<_>>().await;
@@ -238,7 +244,7 @@ mod tests {
     async fn a_call_that_is_given_up_is_an_error() {
         let (fake, meters) = (Fake::default(), Meters::default());
         fake.script(cid(1), Script::Hang);
-        let ipfs = Metered::new(Arc::new(fake), &meters);
+        let ipfs = Metered::new(Arc::new(fake), &meters, Trigger::new(0));
         let mut pin = ipfs.pin(request(1));
         assert!(futures::poll!(pin.next()).is_pending());
         drop(pin);

@@ -4,6 +4,8 @@ mod dial;
 mod pace;
 mod rpc;
 
+mod trigger;
+
 mod kubo;
 mod metered;
 
@@ -16,3 +18,4 @@ pub use connector::{Connector, Held, IpfsError, PinRequest, Progress, Remedy, Re
 pub use dial::NodeAddressError;
 pub use kubo::{Kubo, KuboArgs};
 pub use metered::Metered;
+pub use trigger::Trigger;

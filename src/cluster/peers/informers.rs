@@ -22,7 +22,7 @@ use crate::wire;
 /// A ping outlives this many periods, as in Go.
 const PING_LIVES: u32 = 2;
 
-/// New neighbours that come together are told together, this far apart.
+/// New neighbours that come together are told together, this far apart; so is what is told before its time.
 const GAP: Duration = Duration::from_secs(1);
 
 /// The daemon's space is asked again after this long when it did not answer.
@@ -58,6 +58,8 @@ pub struct Args {
     pub alerts: Option<Arc<Alerts>>,
     /// Whether this peer is being drained.
     pub leaving: watch::Receiver<bool>,
+    /// Rung when so much was pinned that space and queue are told before their time.
+    pub trigger: watch::Receiver<()>,
     /// Rung when a neighbour is new, so that it learns of us at once.
     pub bell: watch::Sender<()>,
 }
@@ -205,7 +207,7 @@ async fn disk_loop(informers: Arc<Informers>, disk: Disk) {
             }
             Err(error) => trouble.say(&format!("the IPFS daemon does not say how much space it has: {error}")),
         }
-        tokio::time::sleep(wait).await;
+        informers.rest(wait).await;
     }
 }
 
@@ -236,7 +238,7 @@ async fn queue_loop(informers: Arc<Informers>, ttl: Duration, bucket: u64) {
             Ok(Err(error)) => trouble.say(&format!("the length of the pin queue is not known: {error}")),
             Err(error) => trouble.say(&format!("the length of the pin queue is not known: {error}")),
         }
-        tokio::time::sleep(ttl / 2).await;
+        informers.rest(ttl / 2).await;
     }
 }
 
@@ -275,6 +277,18 @@ impl Informers {
         let mut metric = self.metric("ping", *ping_interval * PING_LIVES);
         metric.value = ping::encode(peername, &ipfs_id.last());
         self.publish(metric);
+    }
+
+    /// Waits for so long, or until much was pinned; not less than a second.
+    async fn rest(&self, wait: Duration) {
+        let mut trigger = self.args.trigger.clone();
+        // What rang before is told already.
+        trigger.mark_unchanged();
+        tokio::time::sleep(GAP.min(wait)).await;
+        tokio::select! {
+            Ok(()) = trigger.changed() => (),
+            () = tokio::time::sleep(wait.saturating_sub(GAP)) => (),
+        }
     }
 
     fn metric(&self, name: &str, ttl: Duration) -> Metric {

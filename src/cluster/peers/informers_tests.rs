@@ -37,6 +37,7 @@ fn bench(change: impl FnOnce(&mut Args), prepare: impl FnOnce(&Fake)) -> Bench {
         queue_size: Arc::new(move || length.lock().unwrap().ok_or(TrackerError::Ended)),
         alerts: None,
         leaving: leaving.subscribe(),
+        trigger: watch::Sender::new(()).subscribe(),
         bell: bell.clone(),
     };
     change(&mut args);
@@ -152,4 +153,30 @@ async fn that_a_peer_leaves_is_told_for_as_long_as_it_does_and_its_end_at_once()
 async fn a_loop_that_panics_ends_the_informers_with_an_error() {
     let mut bench = bench(|args| args.publish = Box::new(|_| panic!("the swarm is gone")), |_| ());
     assert!(bench.task.ended().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn much_that_is_pinned_has_space_and_queue_told_before_their_time_and_once_a_second() {
+    let trigger = watch::Sender::new(());
+    let rung = trigger.subscribe();
+    let bench = bench(
+        move |args| {
+            disk(false)(args);
+            args.pinqueue = Some((Duration::from_secs(30), 100));
+            args.trigger = rung;
+        },
+        |_| (),
+    );
+    assert_eq!(bench.told("freespace", Duration::from_secs(5)).await.len(), 1);
+    for _ in 0..100 {
+        trigger.send_replace(());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let sent = std::mem::take(&mut *bench.sent.lock().unwrap());
+    for name in ["freespace", "pinqueue"] {
+        let told = sent.iter().filter(|metric| metric.name == name).count();
+        assert!((2..=4).contains(&told), "{name} was told {told} times in four seconds");
+    }
+    bench.task.stop().await.unwrap();
 }
