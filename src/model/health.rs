@@ -103,4 +103,6 @@ pub struct PinCounts {
     pub pins: u64,
     /// Of each of [`TrackerStatus::TRACKED`], how many of this peer's stand there.
     pub by_status: Vec<(TrackerStatus, u64)>,
+    /// Why what is queued waits, if its turn is not all that it waits for.
+    pub held_up: Option<String>,
 }

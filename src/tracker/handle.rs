@@ -209,10 +209,14 @@ impl Tracker {
         self.daemon.borrow().daemon.clone()
     }
 
-    /// Why pins wait though the daemon answers: it has no room.
+    /// Why what is queued waits: the daemon is away, or has no room.
     #[must_use]
-    pub fn deferred(&self) -> Option<String> {
-        self.daemon.borrow().deferred.clone()
+    pub fn held_up(&self) -> Option<String> {
+        let view = self.daemon.borrow();
+        match &view.daemon {
+            Daemon::Away { error, .. } => Some(format!("the IPFS daemon does not answer: {error}")),
+            Daemon::Up(_) | Daemon::Unknown => view.deferred.clone(),
+        }
     }
 
     fn info(&self, cid: Cid, pin: Option<&Pin>, row: Option<&Row>) -> PinInfo {

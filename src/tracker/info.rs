@@ -39,9 +39,6 @@ impl Shown {
             Daemon::Up(info) => (info.id, info.reachable().cloned().collect()),
             Daemon::Unknown | Daemon::Away { .. } => (None, Vec::new()),
         };
-        let next_try =
-            row.filter(|row| matches!(row.status, Status::PinError | Status::UnpinError) || row.attempts > 0);
-        let next_try = next_try.and_then(|row| if let Due::At(at) = row.due { Some(at) } else { None });
         let attempts = row.filter(|_| status != Status::Pinned).map_or(0, |row| row.attempts);
         PinInfo {
             cid,
@@ -60,7 +57,7 @@ impl Shown {
                 error: error(status, row, view),
                 attempt_count: attempts,
                 bytes: row.map_or(0, |row| row.bytes),
-                next_try: next_try.filter(|at| *at > now),
+                next_try: next_try(status, row, view, now),
                 priority_pin: is_live_pin(status) && self.is_priority(created, attempts, now),
             },
         }
@@ -88,7 +85,7 @@ impl Shown {
 /// What waits for a daemon that is away or full says why, and what was begun before it hung does too.
 fn error(status: Status, row: Option<&Row>, view: &View) -> String {
     let own = row.map_or("", |row| row.error.as_str());
-    let is_held_up = matches!(status, Status::PinQueued | Status::UnpinQueued | Status::Pinning | Status::Unpinning);
+    let is_held_up = waits(status) || matches!(status, Status::Pinning | Status::Unpinning);
     let waits_for_room = view.deferred.as_ref().filter(|_| status == Status::PinQueued);
     match (&view.daemon, waits_for_room) {
         (Daemon::Away { error, .. }, _) if is_held_up && own.is_empty() => error.clone(),
@@ -96,6 +93,21 @@ fn error(status: Status, row: Option<&Row>, view: &View) -> String {
         (Daemon::Up(_) | Daemon::Unknown, Some(reason)) => reason.clone(),
         (Daemon::Away { .. } | Daemon::Up(_) | Daemon::Unknown, _) => own.to_owned(),
     }
+}
+
+/// When something that failed or waits is tried again: when it is due, and not before the daemon can.
+fn next_try(status: Status, row: Option<&Row>, view: &View, now: UnixMillis) -> Option<UnixMillis> {
+    let due = match row.map(|row| row.due) {
+        Some(Due::At(at)) => at,
+        None if waits(status) => now,
+        Some(Due::Running | Due::Never | Due::Settled) | None => return None,
+    };
+    Some(view.again.map_or(due, |again| due.max(again))).filter(|at| *at > now)
+}
+
+/// Whether something of this status waits for its turn.
+const fn waits(status: Status) -> bool {
+    matches!(status, Status::PinQueued | Status::UnpinQueued)
 }
 
 fn is_live_pin(status: Status) -> bool {
@@ -109,13 +121,13 @@ mod tests {
     fn away() -> View {
         View {
             daemon: Daemon::Away { since: UnixMillis::from_seconds(1), error: "it did not answer".into() },
-            deferred: None,
+            ..View::default()
         }
     }
 
     #[test]
     fn what_a_daemon_that_is_away_delays_says_why_unless_it_has_a_reason_of_its_own() {
-        let up = View { daemon: Daemon::Up(crate::model::IpfsInfo::default()), deferred: None };
+        let up = View { daemon: Daemon::Up(crate::model::IpfsInfo::default()), ..View::default() };
         for status in [Status::PinQueued, Status::Pinning, Status::UnpinQueued, Status::Unpinning] {
             assert_eq!(error(status, None, &away()), "it did not answer");
             assert_eq!(error(status, None, &up), "");
@@ -143,14 +155,23 @@ mod tests {
         let shown = Shown { own, peername: "a".into(), priority: Priority { max_age: Duration::ZERO, max_retries: 0 } };
         let pin = Pin::recursive(crate::ipfs::fake::cid(1));
         let [now, next] = [5, 90].map(UnixMillis::from_seconds);
-        let told = |status, due, attempts| {
+        let mut view = View::default();
+        let told = |status, due, attempts, view: &View| {
             let row = Row { attempts, bytes: 7, ..Row::new(status, due, now) };
-            let short = shown.info(pin.cid, Some(&pin), Some(&row), &View::default(), now).short;
+            let short = shown.info(pin.cid, Some(&pin), Some(&row), view, now).short;
             (short.next_try, short.bytes)
         };
-        assert_eq!(told(Status::PinError, Due::At(next), 3), (Some(next), 7));
-        assert_eq!(told(Status::PinQueued, Due::At(next), 1), (Some(next), 7));
-        assert_eq!(told(Status::PinQueued, Due::At(now), 0), (None, 7), "it waits for its turn, not for a moment");
-        assert_eq!(told(Status::Pinned, Due::Settled, 0), (None, 7));
+        assert_eq!(told(Status::PinError, Due::At(next), 3, &view), (Some(next), 7));
+        assert_eq!(told(Status::PinQueued, Due::At(next), 1, &view), (Some(next), 7));
+        assert_eq!(
+            told(Status::PinQueued, Due::At(now), 0, &view),
+            (None, 7),
+            "it waits for its turn, not for a moment"
+        );
+        assert_eq!(told(Status::Pinned, Due::Settled, 0, &view), (None, 7));
+        view.again = Some(next);
+        assert_eq!(told(Status::PinQueued, Due::At(now), 0, &view), (Some(next), 7), "it waits for the daemon");
+        assert_eq!(told(Status::PinError, Due::At(now), 0, &view), (Some(next), 7), "this too");
+        assert_eq!(told(Status::Pinned, Due::Settled, 0, &view), (None, 7));
     }
 }

@@ -228,7 +228,7 @@ impl Backend for Small {
 
     fn pin_counts(&self) -> Result<PinCounts, Error> {
         let by_status = vec![(TrackerStatus::Pinned, 5), (TrackerStatus::UnpinError, 2)];
-        Ok(PinCounts { peer: PEER.parse().unwrap(), pins: 9, by_status })
+        Ok(PinCounts { peer: PEER.parse().unwrap(), pins: 9, by_status, held_up: None })
     }
 
     fn metric_names(&self) -> Vec<String> {

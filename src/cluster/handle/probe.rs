@@ -25,7 +25,8 @@ impl Cluster {
         }
         let rows = self.inner.tracker.counts().map_err(|error| Error::Other(error.to_string()))?;
         let by_status = TrackerStatus::TRACKED.map(|status| (status, rows.of(status)));
-        Ok(PinCounts { peer: self.own_id(), pins: self.summary().entries, by_status: by_status.into() })
+        let held_up = self.inner.tracker.held_up();
+        Ok(PinCounts { peer: self.own_id(), pins: self.summary().entries, by_status: by_status.into(), held_up })
     }
 }
 

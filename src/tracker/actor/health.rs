@@ -92,7 +92,7 @@ impl Health {
             Answer::Id(Err(error)) => self.breaker.silent(error, now),
             Answer::Repo(stat) => self.space.measured(stat, now),
         }
-        self.show();
+        self.show(now);
     }
 
     /// Takes from what a job tells what it says of the daemon.
@@ -103,11 +103,13 @@ impl Health {
             Told::Ended(_, Outcome::Done(_)) if self.space.room(now) == Room::Few => self.space.fitted(now),
             Told::Ended(..) | Told::Progress(..) => return,
         }
-        self.show();
+        self.show(now);
     }
 
-    fn show(&self) {
-        let view = View { daemon: self.breaker.daemon().clone(), deferred: self.space.reason() };
+    fn show(&self, now: UnixMillis) {
+        let daemon = self.breaker.daemon().clone();
+        let again = if self.is_good() { self.space.next_look(now) } else { self.breaker.ask_at() };
+        let view = View { daemon, deferred: self.space.reason(), again };
         self.tell.send_if_modified(|shown| {
             if *shown == view {
                 return false;

@@ -33,6 +33,8 @@ pub(in crate::tracker) struct View {
     pub daemon: Daemon,
     /// Why pins wait though it answers.
     pub deferred: Option<String>,
+    /// When it is tried again, if it is away or has no room.
+    pub again: Option<UnixMillis>,
 }
 
 /// Lets calls through while the daemon answers (closed), else (open) one after a wait (half open).

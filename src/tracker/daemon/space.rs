@@ -100,6 +100,11 @@ impl Space {
         self.refused.as_ref().map(|last| last.again).filter(|at| *at > now)
     }
 
+    /// When it is seen next whether there is room, while there is none.
+    pub fn next_look(&self, now: UnixMillis) -> Option<UnixMillis> {
+        self.again(now).or(self.measure_at.filter(|_| self.over.is_some()))
+    }
+
     /// Returns why pins wait, and what ends that.
     pub fn reason(&self) -> Option<String> {
         if let Some(RepoStat { size, max }) = self.over {

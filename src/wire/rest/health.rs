@@ -99,6 +99,9 @@ pub struct PinCounts {
     pub allocated: u64,
     /// Where it stands with them, and with what it lets go of: by status, zeros too.
     pub status: BTreeMap<String, u64>,
+    /// Why what is queued waits: the IPFS daemon is away or has no room. Left out when it waits for its turn alone.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub held_up: String,
 }
 
 /// The answer of `/peers/{peer}/drain`.
@@ -161,6 +164,7 @@ impl From<&model::PinCounts> for PinCounts {
             peer: counts.peer.to_string(),
             allocated: held.map(|(_, n)| n).sum(),
             status: counts.by_status.iter().map(|(status, n)| (status.name().to_owned(), *n)).collect(),
+            held_up: counts.held_up.clone().unwrap_or_default(),
         }
     }
 }

@@ -111,6 +111,9 @@ impl Text for PinCounts {
         for (status, count) in self.status.iter().filter(|(_, count)| **count > 0) {
             let _ = writeln!(text, "  {status}: {count}");
         }
+        if !self.held_up.is_empty() {
+            let _ = writeln!(text, "what is queued waits: {}", self.held_up);
+        }
         text
     }
 }

@@ -46,7 +46,7 @@ async fn a_full_disk_is_tried_by_a_few_pins_until_there_is_room() {
     for n in 0..40 {
         peer.until(n, Status::Pinned, MINUTE * 20).await;
     }
-    assert_eq!(peer.tracker.deferred(), None);
+    assert_eq!(peer.tracker.held_up(), None);
 }
 
 #[tokio::test(start_paused = true)]
