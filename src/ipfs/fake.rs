@@ -41,6 +41,7 @@ struct State {
     full: bool,
     unpins_fail: bool,
     list_cut: bool,
+    list_endless: bool,
     calls: Vec<String>,
     running: usize,
     peak: usize,
@@ -104,6 +105,11 @@ impl Fake {
     /// Lists break off in the middle, or do not any more.
     pub fn set_list_cut(&self, cut: bool) {
         self.0.lock().unwrap().list_cut = cut;
+    }
+
+    /// Lists never end, or end again.
+    pub fn set_list_endless(&self, endless: bool) {
+        self.0.lock().unwrap().list_endless = endless;
     }
 
     /// Somebody else pins, or the node loses a pin.
@@ -238,7 +244,8 @@ impl Connector for Fake {
             let cut = Err(IpfsError::Garbled("the answer to pin/ls was cut".into()));
             return stream::iter(held.take(1).chain([cut]).collect::<Vec<_>>()).boxed();
         }
-        stream::iter(held.collect::<Vec<_>>()).boxed()
+        let rest = self.0.lock().unwrap().list_endless.then(stream::pending);
+        stream::iter(held.collect::<Vec<_>>()).chain(stream::iter(rest).flatten()).boxed()
     }
 
     fn size(&self, cid: Cid) -> BoxFuture<'static, Result<Option<u64>, IpfsError>> {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{self, BoxStream, StreamExt};
+use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -71,16 +72,13 @@ impl Kubo {
 
     async fn is_held(&self, cid: &Cid, held: Held) -> Result<bool, IpfsError> {
         let path = format!("pin/ls?stream=true&arg={cid}&type={}", kind(held));
-        let mut answer = match self.rpc.post_small(&path, self.args.request_timeout).await {
-            Ok(answer) => answer,
-            Err(IpfsError::Refused(text)) if text.ends_with("not pinned") => return Ok(false),
-            Err(error) => return Err(error),
-        };
         let mut found = false;
-        while let Some(line) = answer.object::<wire::PinLs>().await? {
-            found |= line.kind == kind(held) && line.cid.parse::<Cid>().is_ok_and(|c| c == *cid);
+        let is_this = |line: &wire::PinLs| line.kind == kind(held) && line.cid.parse::<Cid>().is_ok_and(|c| c == *cid);
+        match self.rpc.each_small(&path, self.args.request_timeout, |line| found |= is_this(&line)).await {
+            Ok(()) => Ok(found),
+            Err(IpfsError::Refused(text)) if text.ends_with("not pinned") => Ok(false),
+            Err(error) => Err(error),
         }
-        Ok(found)
     }
 
     /// A root is held with all that is below it, too: Kubo refuses to pin it alone then, at every try.
@@ -98,7 +96,8 @@ impl Kubo {
         if needed == Held::Recursive && self.update(&request).await? {
             return Ok(self.is_there(&request.cid, needed).await);
         }
-        let answer = match self.rpc.post_in_turn(&pin_add(&request, needed), self.args.pin_timeout).await {
+        self.rpc.turn().await;
+        let answer = match self.rpc.post(&pin_add(&request, needed), self.args.pin_timeout).await {
             Ok(answer) => answer.watched(),
             Err(error) => return Err(self.stalled(request.cid, error)),
         };
@@ -159,11 +158,8 @@ impl Kubo {
             return Ok(false);
         }
         let path = format!("pin/update?arg={from}&arg={}&unpin=false", request.cid);
-        match self.rpc.post(&path, self.args.request_timeout).await {
-            Ok(mut answer) => {
-                while answer.line().await?.is_some() {}
-                self.is_held(&request.cid, Held::Recursive).await
-            }
+        match self.rpc.each(&path, self.args.request_timeout, |_: IgnoredAny| ()).await {
+            Ok(()) => self.is_held(&request.cid, Held::Recursive).await,
             // It says nothing while it fetches: pin/add goes on from there and shows progress.
             Err(error) => {
                 tracing::debug!(%error, "pin/update is left for pin/add");
@@ -176,11 +172,14 @@ impl Kubo {
         if self.args.unpin_disable {
             return Err(IpfsError::UnpinDisabled);
         }
-        match self.rpc.post_in_turn(&format!("pin/rm?arg={cid}"), self.args.unpin_timeout).await {
-            Ok(mut answer) => {
-                while answer.line().await?.is_some() {}
-                Ok(())
-            }
+        self.rpc.turn().await;
+        let path = format!("pin/rm?arg={cid}");
+        let mut named = false;
+        let names_it = |pin: &String| pin.parse::<Cid>().is_ok_and(|c| c == cid);
+        let read = |line: wire::PinRm| named |= line.pins.iter().flatten().any(names_it);
+        match self.rpc.each(&path, self.args.unpin_timeout, read).await {
+            Ok(()) if named => Ok(()),
+            Ok(()) => Err(IpfsError::Garbled(format!("{path} ended without saying that it is unpinned"))),
             Err(IpfsError::Refused(text)) if text.contains("not pinned") => Ok(()),
             Err(error) => Err(error),
         }
@@ -273,9 +272,7 @@ impl Connector for Kubo {
         let kubo = self.clone();
         async move {
             let path = format!("swarm/connect?arg={}", wire::argument(&address.to_string()));
-            let mut answer = kubo.rpc.post(&path, kubo.args.request_timeout).await?;
-            while answer.line().await?.is_some() {}
-            Ok(())
+            kubo.rpc.each(&path, kubo.args.request_timeout, |_: IgnoredAny| ()).await
         }
         .boxed()
     }

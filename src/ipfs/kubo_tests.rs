@@ -163,6 +163,16 @@ async fn an_end_that_does_not_name_the_pin_is_no_success() {
 }
 
 #[tokio::test]
+async fn an_unpin_that_does_not_name_the_pin_is_no_success() {
+    let other = "{\"Pins\":[\"QmfH8QzzBAbecgaeeM6n5ri5gdE4kFfogLabSBbyXqtaLq\"]}\n";
+    for end in [vec![other], vec![], vec!["[not json\n"]] {
+        let (node, _requests, _task) = daemon(vec![Play::Answer(200, end, "")]).await;
+        let result = kubo(&node).unpin(FILE.parse().unwrap()).await;
+        assert!(matches!(result, Err(IpfsError::Garbled(_))), "{result:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_cut_stream_garbage_and_endless_lines_are_errors() {
     let plays: [Play; 2] =
         [Play::Cut(vec!["{\"Progress\":9,\"Bytes\":9}\n"]), Play::Answer(200, vec!["[not json\n"], "")];

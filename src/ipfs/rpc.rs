@@ -24,8 +24,10 @@ use crate::wire::kubo::Refusal;
 const CALLS_MAX: usize = 320;
 /// Idle connections kept: as many as pins run at once, so that a burst does not dial for each.
 const IDLE_MAX: usize = 16;
-/// Bytes of one line: the longest answer in one line is `id` or `swarm/peers` of a node with thousands of neighbours.
-const LINE_MAX: usize = 8 * 1024 * 1024;
+/// Bytes of one line of many: each names a CID or two. Hundreds of calls run at a time.
+const LINE_MAX: usize = 64 * 1024;
+/// Bytes of an answer in one line: the longest is `id` or `swarm/peers` of a node with thousands of neighbours.
+const OBJECT_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of a refusal's body that are read.
 const REFUSAL_MAX: usize = 64 * 1024;
 /// What `ENOSPC` and `EDQUOT` read like in Go.
@@ -54,24 +56,25 @@ impl Rpc {
         Self { client, base, calls: Arc::new(Semaphore::new(CALLS_MAX)), pace: Arc::new(Turnstile::new()) }
     }
 
-    /// As [`Rpc::post`], when it is the call's turn: for what the tracker asks for pin after pin.
-    ///
-    /// # Errors
-    /// As [`Rpc::post`].
-    pub async fn post_in_turn(&self, path: &str, silence: Duration) -> Result<Answer, IpfsError> {
+    /// Waits until it is the turn of a call that the tracker makes for pin after pin.
+    pub async fn turn(&self) {
         self.pace.pass().await;
-        self.post(path, silence).await
     }
 
-    /// As [`Rpc::post_in_turn`], for a call that reads little: how long it takes says how busy the daemon is.
+    /// As [`Rpc::each`], when it is its turn, for a call that reads little: how long it takes says how busy the daemon is.
     ///
     /// # Errors
-    /// As [`Rpc::post`].
-    pub async fn post_small(&self, path: &str, silence: Duration) -> Result<Answer, IpfsError> {
-        self.pace.pass().await;
+    /// As [`Rpc::each`].
+    pub async fn each_small<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        silence: Duration,
+        each: impl FnMut(T),
+    ) -> Result<(), IpfsError> {
+        self.turn().await;
         let began = task::now();
-        let answer = self.post(path, silence).await;
-        if !matches!(answer, Err(IpfsError::Unreachable(_))) {
+        let answer = self.each(path, silence, each).await;
+        if matches!(answer, Ok(()) | Err(IpfsError::Refused(_))) {
             self.pace.took(task::now().duration_since(began));
         }
         answer
@@ -92,25 +95,63 @@ impl Rpc {
             let response = answered.map_err(|e| self.unreachable(path, &cause(&e)))?;
             Ok((call, response))
         };
-        let (call, response) = tokio::time::timeout(silence, head)
-            .await
-            .map_err(|_| self.unreachable(path, "context deadline exceeded"))??;
+        let (call, response) = self.within(path, silence, head).await?;
         let (parts, body) = response.into_parts();
-        let answer =
-            Answer { path: path.to_owned(), body, silence, buffer: BytesMut::new(), ended: false, _call: call };
+        let answer = Answer {
+            path: path.to_owned(),
+            body,
+            silence,
+            line_max: LINE_MAX,
+            buffer: BytesMut::new(),
+            ended: false,
+            _call: call,
+        };
         if parts.status == StatusCode::OK { Ok(answer) } else { Err(answer.refusal(parts.status).await) }
     }
 
-    /// As [`Rpc::post`], for an answer of one JSON object.
+    /// As [`Rpc::post`], for an answer of one JSON object, which may take `silence` in all.
     ///
     /// # Errors
     /// As [`Rpc::post`]; [`IpfsError::Garbled`] when it is no such object.
     pub async fn ask<T: DeserializeOwned>(&self, path: &str, silence: Duration) -> Result<T, IpfsError> {
-        let mut answer = self.post(path, silence).await?;
-        let object = answer.object().await?;
-        let object = object.ok_or_else(|| IpfsError::Garbled(format!("the answer to {path} is empty")))?;
-        while answer.line().await?.is_some() {}
-        Ok(object)
+        let asked = async {
+            let mut answer = Answer { line_max: OBJECT_MAX, ..self.post(path, silence).await? };
+            let object = answer.object().await?;
+            let object = object.ok_or_else(|| IpfsError::Garbled(format!("the answer to {path} is empty")))?;
+            while answer.line().await?.is_some() {}
+            Ok(object)
+        };
+        self.within(path, silence, asked).await
+    }
+
+    /// As [`Rpc::post`], for an answer of a few JSON objects, which may take `silence` in all: one that never ends does
+    /// not keep who waits for it.
+    ///
+    /// # Errors
+    /// As [`Rpc::ask`].
+    pub async fn each<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        silence: Duration,
+        mut each: impl FnMut(T),
+    ) -> Result<(), IpfsError> {
+        let asked = async {
+            let mut answer = self.post(path, silence).await?;
+            while let Some(object) = answer.object().await? {
+                each(object);
+            }
+            Ok(())
+        };
+        self.within(path, silence, asked).await
+    }
+
+    async fn within<T>(
+        &self,
+        path: &str,
+        limit: Duration,
+        asked: impl Future<Output = Result<T, IpfsError>>,
+    ) -> Result<T, IpfsError> {
+        tokio::time::timeout(limit, asked).await.map_err(|_| self.unreachable(path, "context deadline exceeded"))?
     }
 
     fn request(&self, path: &str) -> Result<Request<Empty<Bytes>>, IpfsError> {
@@ -152,6 +193,7 @@ pub(super) struct Answer {
     path: String,
     body: Incoming,
     silence: Duration,
+    line_max: usize,
     buffer: BytesMut,
     ended: bool,
     _call: OwnedSemaphorePermit,
@@ -178,7 +220,7 @@ impl Answer {
             } else if self.ended {
                 let rest = self.buffer.split().freeze();
                 return Ok((!rest.trim_ascii().is_empty()).then_some(rest));
-            } else if self.buffer.len() > LINE_MAX {
+            } else if self.buffer.len() > self.line_max {
                 return Err(IpfsError::Garbled(format!("a line of the answer to {} is too long", self.path)));
             } else {
                 searched = self.buffer.len();
@@ -226,10 +268,11 @@ impl Answer {
         error.map_or(Ok(()), |text| Err(refused(&self.path, StatusCode::OK, &String::from_utf8_lossy(text.as_bytes()))))
     }
 
-    /// Reads a refusal's body.
+    /// Reads a refusal's body, as much as comes of it in the time of a silence.
     async fn refusal(mut self, status: StatusCode) -> IpfsError {
+        let deadline = tokio::time::Instant::from_std(task::now()) + self.silence;
         while !self.ended && self.buffer.len() < REFUSAL_MAX {
-            if self.fill().await.is_err() {
+            if !matches!(tokio::time::timeout_at(deadline, self.fill()).await, Ok(Ok(()))) {
                 break;
             }
         }

@@ -1,5 +1,6 @@
 //! A sweep: what the daemon holds is held against what the ledger says, without a map in memory.
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::mpsc;
@@ -12,6 +13,8 @@ use crate::model::{Cid, UnixMillis};
 const CHUNK: usize = 1_000;
 /// Chunks that wait: then the daemon's stream waits too.
 const CHUNKS_MAX: usize = 4;
+/// A list takes minutes with millions of pins; one that has not ended by then never does.
+const LIST_MAX: Duration = Duration::from_hours(6);
 /// Rows looked at in one step, about 5 ms.
 pub(super) const PAGE: usize = 500;
 
@@ -46,7 +49,13 @@ impl Sweep {
     pub fn begin(ipfs: Arc<dyn Connector>, generation: u32, began: UnixMillis) -> Self {
         let (tell, found) = mpsc::channel(CHUNKS_MAX);
         let mut list = JoinSet::new();
-        list.spawn(run(ipfs, tell));
+        list.spawn(async move {
+            if tokio::time::timeout(LIST_MAX, run(ipfs, tell.clone())).await.is_err() {
+                let error = IpfsError::Garbled(format!("the list of pins did not end within {LIST_MAX:?}"));
+                // Nobody listens any more when this fails.
+                let _ = tell.send(Found::Broken(error)).await;
+            }
+        });
         Self { generation, began, judging: false, after: None, found, _list: list }
     }
 

@@ -42,6 +42,14 @@ pub struct PinLs {
     pub kind: String,
 }
 
+/// The answer of `pin/rm`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PinRm {
+    /// What is not pinned any more.
+    pub pins: Option<Vec<String>>,
+}
+
 /// The answer of `id`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

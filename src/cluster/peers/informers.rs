@@ -123,7 +123,7 @@ async fn identity_loop(informers: Arc<Informers>) {
     let Args { ipfs_id, ping_interval, .. } = &informers.args;
     loop {
         let before = ipfs_id.last();
-        ipfs_id.get().await;
+        ipfs_id.renew().await;
         if ipfs_id.last() != before {
             informers.ping();
         }

@@ -155,6 +155,50 @@ async fn a_daemon_that_is_away_is_waited_for_and_named() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_hour_of_hanging_is_named_within_half_a_minute_and_costs_nothing() {
+    let peer = Peer::new();
+    peer.wishes.put(&[pin(0)]);
+    peer.until(0, Status::Pinned, SOON).await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    peer.ipfs.set_hung(true);
+    (1..40).for_each(|n| peer.ipfs.script(cid(n), Script::Stall(Duration::from_mins(2))));
+    peer.wishes.put(&(1..40).map(pin).collect::<Vec<_>>());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let error = |n| peer.tracker.status(&cid(n)).unwrap().short.error;
+    assert!((1..40).all(|n| error(n) == "the IPFS daemon did not answer within 10s"), "{}", error(1));
+    let mut most = tasks();
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        assert!(tasks() <= most, "{} tasks, {most} before", tasks());
+        most = most.min(tasks() + 1);
+    }
+    assert!(tasks() <= before + 1, "{} tasks, {before} before", tasks());
+    peer.ipfs.set_hung(false);
+    (1..40).for_each(|n| peer.ipfs.provide(cid(n)));
+    for n in 1..40 {
+        peer.until(n, Status::Pinned, Duration::from_mins(5)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_an_end_does_not_end_the_sweeps() {
+    let peer = Peer::new();
+    peer.wishes.put(&[pin(1)]);
+    peer.until(1, Status::Pinned, SOON).await;
+    peer.ipfs.set_list_endless(true);
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    peer.ipfs.set_held(cid(1), None);
+    peer.ipfs.set_list_endless(false);
+    let found = async {
+        while !peer.ipfs.all().contains_key(&cid(1)) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_hours(7), found).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_goes_on_where_the_last_process_was() {
     let peer = Peer::new();
     peer.ipfs.script(cid(1), Script::Hang);

@@ -7,8 +7,9 @@ use crate::model::{IpfsInfo, UnixMillis};
 const WAIT_MIN: Duration = Duration::from_secs(1);
 /// The longest: a daemon that comes back is noticed within it.
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// How often a daemon that answers is asked who it is; a hung one is noticed within it.
-const HEALTH_EVERY: Duration = Duration::from_secs(30);
+/// How often a daemon that answers is asked who it is: a hung one, which is given ten seconds, is named within half a
+/// minute.
+const HEALTH_EVERY: Duration = Duration::from_secs(15);
 
 /// The daemon as the tracker sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
