@@ -1,7 +1,7 @@
 //! Measures peers with very many pins on loopback, without an IPFS daemon, and prints the figures beside their bounds: `scripts/bench scale`.
 //!
 //! `--pins N` pins (default 1,000,000). With names of parts it runs only those: `joins` (or `join`, only the first
-//! of them), `list`, `ingest`, `starts`, `churn`.
+//! of them), `list`, `ingest`, `starts`, `churn`, `repair`.
 #[path = "../tests/common/mod.rs"]
 mod common;
 #[path = "bench/daemon.rs"]
@@ -46,8 +46,10 @@ impl Plan {
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--pins" => plan.pins = words.next().ok_or("--pins takes a number")?.replace('_', "").parse()?,
-                "join" | "joins" | "list" | "ingest" | "starts" | "churn" => plan.parts.push(word),
-                _ => return Err(format!("{word:?} is no part: join, joins, list, ingest, starts, churn").into()),
+                "join" | "joins" | "list" | "ingest" | "starts" | "churn" | "repair" => plan.parts.push(word),
+                _ => {
+                    return Err(format!("{word:?} is no part: join, joins, list, ingest, starts, churn, repair").into());
+                }
             }
         }
         Ok(plan)
@@ -71,6 +73,12 @@ async fn main() -> Result<(), Error> {
 async fn measure(plan: &Plan, dir: &Path, report: &mut Report) -> Result<(), Error> {
     if plan.has("churn") {
         loads::churn(dir, plan.pins / 10, report).await?;
+    }
+    if plan.has("repair") {
+        scale::scan::repair(dir, plan.pins, report)?;
+    }
+    if plan.parts == ["repair"] {
+        return Ok(());
     }
     let mut server = filled(dir, plan.pins, report).await?;
     if plan.has("list") {

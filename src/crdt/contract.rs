@@ -311,6 +311,43 @@ pub fn pages_and_expiries_come_in_order(factory: &dyn Factory) {
     assert_eq!(pins.into_iter().map(|pin| pin.name).collect::<Vec<_>>(), ["4", "2", "0"]);
 }
 
+pub fn parts_are_the_whole_and_a_sieve_loses_only_what_it_refuses(factory: &dyn Factory) {
+    let mut site = Site::new(factory, 1);
+    let other = |n: u32| Cid::new_v1(0x71, *cid(n).hash());
+    let of = |n: u32| match n % 4 {
+        0 => cid(n),
+        1 => Cid::new_v0(*cid(n).hash()).unwrap(),
+        2 => Cid::new_v1(0x55, *cid(n).hash()),
+        _ => other(n),
+    };
+    let replication =
+        |n: u32| if n.is_multiple_of(3) { Replication::Everywhere } else { Replication::Between { min: n, max: n } };
+    let pins = (1..=200).map(|n| Pin { cid: of(n), ..pin(n, &n.to_string()) }.replicated(replication(n)));
+    site.write(pins.map(|pin| (put(pin), Seen::Any)).collect());
+    let reader = factory.reader();
+    let sift = |sieve: super::Sieve<'_>, rows| {
+        let (mut found, mut reads) = (Vec::new(), 0);
+        for part in reader.parts() {
+            let mut rest = Some(part);
+            while let Some(part) = rest {
+                let (pins, next) = reader.sift(&part, rows, sieve, &site.rows).unwrap();
+                assert!(pins.len() <= rows.div_ceil(super::WHOLE));
+                reads += 1;
+                (rest, found) = (next, [found, pins].concat());
+            }
+        }
+        (found, reads)
+    };
+    let (whole, _) = reader.page(None, 1_000, &site.rows).unwrap();
+    for rows in [1, 40, 10_000] {
+        assert_eq!(sift(&|_| true, rows).0, whole, "each once, in key order");
+    }
+    let is_wanted = |replication| replication == Replication::Between { min: 8, max: 8 };
+    let (mut found, _) = sift(&|pin| is_wanted(pin.replication()), 40);
+    found.retain(|pin| is_wanted(pin.replication));
+    assert_eq!(found, [Pin { cid: of(8), ..pin(8, "8") }.replicated(replication(8))]);
+}
+
 /// Makes a test of each sentence of the suite for the factory.
 macro_rules! suite {
     ($factory:expr; $($test:ident),* $(,)?) => {
@@ -330,6 +367,7 @@ macro_rules! suite {
             a_peer_that_missed_it_all_learns_it_when_it_connects,
             garbage_is_refused_and_changes_nothing,
             pages_and_expiries_come_in_order,
+            parts_are_the_whole_and_a_sieve_loses_only_what_it_refuses,
         );
     };
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::notice::Notice;
 use super::rows::{ReadRows, Rows, RowsError};
 use crate::model::{Cid, PeerId, Pin, Trust, UnixMillis};
+use crate::wire::glance::Glance;
 
 /// Names a caller that waits for the answer to its write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -380,6 +381,21 @@ pub trait Engine: Send {
     fn trust(&mut self, trust: Trust);
 }
 
+/// Keys of the pinset after one and before another, in the order of [`Pinset::page`]; an empty one is no bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The key before the first.
+    pub after: Vec<u8>,
+    /// The key after the last.
+    pub until: Vec<u8>,
+}
+
+/// Says of a record at a glance whether its pin may be one that is looked for.
+pub type Sieve<'a> = &'a dyn Fn(&Glance<'_>) -> bool;
+
+/// What a pin that is read whole counts for, in rows that are passed over at a glance.
+pub const WHOLE: usize = 16;
+
 /// Reads the pinset; short transactions, off the writer thread.
 pub trait Pinset: Send + Sync {
     /// Returns the place of `cid` in the order of [`Pinset::page`].
@@ -413,4 +429,31 @@ pub trait Pinset: Send + Sync {
         limit: usize,
         rows: &dyn ReadRows,
     ) -> Result<(Vec<Pin>, Option<Vec<u8>>), RowsError>;
+
+    /// Returns spans that are all keys together, for reading beside each other.
+    fn parts(&self) -> Vec<Span> {
+        vec![Span::default()]
+    }
+
+    /// Returns pins of `span` in key order, and what is left of it; [`None`] at the end.
+    ///
+    /// Every pin is among them that `sieve` says yes to, and others may be: the caller judges what it gets. It reads at most
+    /// so many `rows`; a pin that is read whole counts for [`WHOLE`].
+    ///
+    /// # Errors
+    /// [`RowsError`].
+    fn sift(
+        &self,
+        span: &Span,
+        rows: usize,
+        sieve: Sieve<'_>,
+        tables: &dyn ReadRows,
+    ) -> Result<(Vec<Pin>, Option<Span>), RowsError> {
+        let _ = sieve;
+        let after = Some(&span.after[..]).filter(|after| !after.is_empty());
+        let (mut pins, next) = self.page(after, rows.div_ceil(WHOLE), tables)?;
+        let is_within = |key: &[u8]| span.until.is_empty() || key < &span.until[..];
+        pins.retain(|pin| is_within(&self.key(&pin.cid)));
+        Ok((pins, next.filter(|key| is_within(key)).map(|after| Span { after, ..span.clone() })))
+    }
 }

@@ -5,6 +5,7 @@ mod checker;
 mod clocks;
 mod distance;
 mod repair;
+pub mod sieve;
 #[cfg(test)]
 mod testing;
 mod window;

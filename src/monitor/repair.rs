@@ -94,6 +94,17 @@ impl Census {
         &self.here
     }
 
+    /// Returns whether a peer says that it is being drained.
+    #[must_use]
+    pub fn is_leaving(&self, peer: &PeerId) -> bool {
+        self.leaving.contains(peer)
+    }
+
+    /// The peers that this one has heard of.
+    pub(super) fn known(&self) -> impl Iterator<Item = &PeerId> {
+        self.here.iter().chain(&self.missed).chain(&self.gone)
+    }
+
     /// The holders of a pin that may be counted on, in their order.
     #[must_use]
     pub fn holders(&self, pin: &Pin) -> Vec<PeerId> {
@@ -108,7 +119,7 @@ impl Census {
             Replication::Between { min, .. } => {
                 let holders = pin.allocations.iter().filter(|peer| self.standing(peer) != Standing::Gone).count();
                 holders < usize::try_from(min).unwrap_or(usize::MAX)
-                    || pin.allocations.iter().any(|peer| self.leaving.contains(peer))
+                    || pin.allocations.iter().any(|peer| self.is_leaving(peer))
             }
         }
     }

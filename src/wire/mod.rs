@@ -1,6 +1,7 @@
 //! Other programs' bytes: serde and prost shapes and codecs, no behaviour.
 pub mod msgpack;
 
+pub mod glance;
 pub mod gorpc;
 pub mod json;
 pub mod kubo;

@@ -164,7 +164,7 @@ fn kind_of(number: i32) -> PinType {
 }
 
 /// What Go takes a pair of factors for: any negative one means everywhere; 0 is nothing that it writes.
-fn replication(min: i32, max: i32) -> Replication {
+pub(super) fn replication(min: i32, max: i32) -> Replication {
     match (u32::try_from(min), u32::try_from(max)) {
         (Ok(min), Ok(max)) => Replication::Between { min: min.max(1), max: max.max(min).max(1) },
         (Err(_), _) | (_, Err(_)) => Replication::Everywhere,
@@ -191,4 +191,4 @@ fn moment(seconds: u64) -> Option<UnixMillis> {
 
 #[cfg(test)]
 #[path = "pin_tests.rs"]
-pub(super) mod tests;
+pub(crate) mod tests;

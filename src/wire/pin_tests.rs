@@ -158,7 +158,13 @@ fn any_negative_factor_means_everywhere() {
     assert_eq!(replication(0, 0), Replication::Between { min: 1, max: 1 });
 }
 
-fn pins() -> impl Strategy<Value = Pin> {
+/// The same peer for the same number.
+pub fn peer(n: u8) -> PeerId {
+    PeerId::from_bytes(&[&[0, 36, 8, 1, 18, 32][..], &[n; 32]].concat()).unwrap()
+}
+
+/// Any pin of one CID, on peers that [`peer`] names.
+pub fn pins() -> impl Strategy<Value = Pin> {
     let replication = prop_oneof![
         Just(Replication::Everywhere),
         (1..9u32, 0..9u32).prop_map(|(min, more)| Replication::Between { min, max: min + more })
@@ -166,8 +172,9 @@ fn pins() -> impl Strategy<Value = Pin> {
     let depth = prop_oneof![Just(MaxDepth::Recursive), Just(MaxDepth::Direct), (1..9).prop_map(MaxDepth::Levels)];
     let time = || proptest::option::of((1..1i64 << 40).prop_map(UnixMillis::from_seconds));
     let maps = proptest::collection::btree_map(".{0,8}", ".{0,8}", 0..4);
-    (replication, depth, time(), time(), maps, ".{0,20}", 0..5usize, any::<[bool; 4]>()).prop_map(
-        |(replication, max_depth, expire_at, timestamp, metadata, name, kind, has)| Pin {
+    let holders = proptest::collection::vec((0..8_u8).prop_map(peer), 0..5);
+    (replication, depth, time(), time(), maps, ".{0,20}", 0..5usize, any::<[bool; 4]>(), holders).prop_map(
+        |(replication, max_depth, expire_at, timestamp, metadata, name, kind, has, allocations)| Pin {
             kind: PinType::ALL[kind],
             name,
             shard_size: u64::from(has[0]) << 40,
@@ -178,7 +185,7 @@ fn pins() -> impl Strategy<Value = Pin> {
             pin_update: has[1].then(|| CID.parse().unwrap()),
             reference: has[2].then(|| CID.parse().unwrap()),
             origins: has[3].then(|| format!("/ip4/1.2.3.4/tcp/4001/p2p/{PEER}").parse().unwrap()).into_iter().collect(),
-            allocations: has[0].then(|| PEER.parse().unwrap()).into_iter().collect(),
+            allocations,
             ..hello().replicated(replication)
         },
     )

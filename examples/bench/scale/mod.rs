@@ -1,6 +1,7 @@
 //! New peers that join many pins, and what those take on the disk.
 pub mod lists;
 pub mod loads;
+pub mod scan;
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,19 +1,22 @@
 //! Gives pins new holders when theirs are gone for longer than the grace, or are being drained.
 //!
-//! One paged scan, beside the writer, finds them. Members take turns by distance, so that mostly one of them writes; a write
+//! One paged scan, beside the writer, finds them: records are judged where they lie, and those that may be short are read whole. Members take turns by distance, so that mostly one of them writes; a write
 //! that comes twice changes nothing. What is let go is bounded in bytes a second, and each pin is judged anew when it is its
 //! turn: a peer that is back by then keeps what it has.
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, stream};
+use futures::future::ready;
+use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::error::Error;
 use crate::cluster::handle::Cluster;
 use crate::cluster::status::blocking;
+use crate::crdt::Span;
 use crate::model::Pin;
+use crate::monitor::sieve::Sieve;
 use crate::monitor::{Brake, Census, Listening, Rounds};
 use crate::task::{self, Fatal, Task};
 
@@ -23,10 +26,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest wait of a pin before it is judged anew.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Pins read in one transaction.
-const PAGE: usize = 2_048;
+/// Parts of the pinset that are looked through beside each other: what two cores are for.
+const LANES: usize = 2;
 
-/// Writes that wait for one commit together.
+/// Writes of a part that wait for one commit together.
 const WRITES_MAX: usize = 64;
 
 /// What a pin counts for whose size this peer does not know, in bytes.
@@ -63,6 +66,19 @@ enum Fate {
     Well,
     /// It still has too few: another peer's turn, or nobody can hold it.
     Short,
+}
+
+/// What became of many.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    moved: u64,
+    short: u64,
+}
+
+impl Tally {
+    const fn and(self, other: Self) -> Self {
+        Self { moved: self.moved + other.moved, short: self.short + other.short }
+    }
 }
 
 async fn run(repairs: Repairs, stop: CancellationToken) -> Result<(), Fatal> {
@@ -102,33 +118,45 @@ impl Repairs {
 
     /// Looks through the whole pinset; returns how many pins have too few holders at its end.
     async fn round(&self, patience: usize) -> Result<u64, Error> {
-        let (mut cursor, mut moved, mut short) = (None, 0, 0);
-        let trust = self.cluster.inner.trust();
-        loop {
-            let (pinset, census) = (self.cluster.inner.pinset.clone(), self.census());
-            let page = move || {
-                let (mut pins, next) = pinset.page(cursor.as_deref(), PAGE)?;
-                pins.retain(|pin| census.is_short(pin));
-                Ok((pins, next, census))
-            };
-            let (pins, next, census) = blocking(page).await?;
-            let own = &self.cluster.inner.own;
-            let is_ours = |pin: &Pin| census.turn(own, pin, |peer| trust.trusts(own, peer)) <= patience;
-            let (ours, others): (Vec<Pin>, Vec<Pin>) = pins.into_iter().partition(is_ours);
-            let fates = stream::iter(ours).map(|pin| self.repair(pin)).buffer_unordered(WRITES_MAX);
-            let fates: Vec<Fate> = fates.map(told).collect().await;
-            let count = |wanted| fates.iter().filter(|fate| **fate == wanted).count();
-            moved += self.count("pins_repaired", count(Fate::Moved));
-            short += self.count("pins_short", count(Fate::Short) + others.len());
-            match next {
-                Some(next) => cursor = Some(next),
-                None => break,
-            }
-        }
+        let parts = stream::iter(self.cluster.inner.pinset.parts()).map(|part| self.part(part, patience));
+        let tallies = parts.buffer_unordered(LANES);
+        let Tally { moved, short } = tallies.try_fold(Tally::default(), |sum, part| ready(Ok(sum.and(part)))).await?;
         if moved + short > 0 {
             tracing::info!(moved, short, "pins whose holders are gone: moved to others; with too few still");
         }
         Ok(short)
+    }
+
+    /// Looks through a part of it.
+    async fn part(&self, part: Span, patience: usize) -> Result<Tally, Error> {
+        let (mut rest, mut tally) = (Some(part), Tally::default());
+        while let Some(part) = rest {
+            let (pinset, census) = (self.cluster.inner.pinset.clone(), self.census());
+            let page = move || {
+                let sieve = Sieve::of(&census);
+                let (mut pins, next) = pinset.sift(&part, &|pin| sieve.may_be_short(pin))?;
+                pins.retain(|pin| census.is_short(pin));
+                Ok((pins, next, census))
+            };
+            let (pins, next, census) = blocking(page).await?;
+            tally = tally.and(self.repair_all(pins, &census, patience).await);
+            rest = next;
+        }
+        Ok(tally)
+    }
+
+    /// Repairs those of these pins whose turn it is.
+    async fn repair_all(&self, pins: Vec<Pin>, census: &Census, patience: usize) -> Tally {
+        let (own, trust) = (&self.cluster.inner.own, self.cluster.inner.trust());
+        let is_ours = |pin: &Pin| census.turn(own, pin, |peer| trust.trusts(own, peer)) <= patience;
+        let (ours, others): (Vec<Pin>, Vec<Pin>) = pins.into_iter().partition(is_ours);
+        let fates = stream::iter(ours).map(|pin| self.repair(pin)).buffer_unordered(WRITES_MAX);
+        let fates: Vec<Fate> = fates.map(told).collect().await;
+        let count = |wanted| fates.iter().filter(|fate| **fate == wanted).count();
+        Tally {
+            moved: self.count("pins_repaired", count(Fate::Moved)),
+            short: self.count("pins_short", count(Fate::Short) + others.len()),
+        }
     }
 
     /// Counters appear when they move.

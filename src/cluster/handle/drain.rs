@@ -4,9 +4,7 @@ use crate::cluster::pinset::Pinset;
 use crate::cluster::status::blocking;
 use crate::model::{Drain, Draining, PeerId, Replication};
 use crate::swarm::calls::CallError;
-
-/// Pins read in one transaction.
-const PAGE: usize = 4_096;
+use crate::wire::glance::Glance;
 
 impl Cluster {
     /// Begins or ends to drain `peer`, or only looks; returns how far that is.
@@ -43,23 +41,25 @@ impl Cluster {
     }
 }
 
-/// Returns how many pins are allocated to `own`, and how many to everybody.
+/// Returns how many pins are allocated to `own`, and how many to everybody; those of others are passed over.
 fn count(pinset: &Pinset, own: PeerId) -> Result<[u64; 2], Error> {
-    let (mut left, mut everywhere) = (0, 0);
-    let mut cursor: Option<Vec<u8>> = None;
-    loop {
-        let (pins, next) = pinset.page(cursor.as_deref(), PAGE)?;
-        for pin in pins {
-            match pin.replication {
-                Replication::Everywhere => everywhere += 1,
-                Replication::Between { .. } => left += u64::from(pin.allocations.contains(&own)),
+    let (mut left, mut everywhere, bytes) = (0, 0, own.to_bytes());
+    let sieve =
+        |pin: &Glance<'_>| pin.replication() == Replication::Everywhere || pin.allocations().any(|p| p == bytes);
+    for part in pinset.parts() {
+        let mut rest = Some(part);
+        while let Some(part) = rest {
+            let (pins, next) = pinset.sift(&part, &sieve)?;
+            for pin in pins {
+                match pin.replication {
+                    Replication::Everywhere => everywhere += 1,
+                    Replication::Between { .. } => left += u64::from(pin.allocations.contains(&own)),
+                }
             }
-        }
-        match next {
-            Some(next) => cursor = Some(next),
-            None => return Ok([left, everywhere]),
+            rest = next;
         }
     }
+    Ok([left, everywhere])
 }
 
 fn refusal(peer: &PeerId, error: &CallError) -> String {

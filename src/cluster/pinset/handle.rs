@@ -12,13 +12,18 @@ use super::batch::{Command, weight};
 use super::shared::{Full, ReadFailure, Shared, State};
 use super::turn::news_key;
 use crate::cluster::Error;
-use crate::crdt::{self, Answer, Check, Input, Op, OpId, ReadRows, RowsError, Seen, Summary, Table};
+use crate::crdt::{
+    self, Answer, Check, Input, Op, OpId, ReadRows, RowsError, Seen, Sieve, Span as Keys, Summary, Table,
+};
 use crate::model::{Cid, Pin, Trust, UnixMillis};
 use crate::observe::{PinsetMeters, TRACE};
 use crate::task;
 
 /// Rows that one read returns at most: a read transaction must not live long.
 const PAGE_MAX: usize = 4_096;
+
+/// Rows that are passed over at a glance in one read transaction at most.
+const SIFT_MAX: usize = 16 * PAGE_MAX;
 
 /// Bytes of inputs that wait in the queue at most: changes of others, decoded.
 const QUEUED_BYTES_MAX: u64 = 64 << 20;
@@ -120,6 +125,21 @@ impl Pinset {
     /// As [`Pinset::get`].
     pub fn page(&self, after: Option<&[u8]>, limit: usize) -> Result<(Vec<Pin>, Option<Vec<u8>>), Error> {
         self.read(|rows| self.reader.page(after, limit.min(PAGE_MAX), rows))
+    }
+
+    /// Returns spans that are the whole pinset together, for reading beside each other.
+    #[must_use]
+    pub fn parts(&self) -> Vec<Keys> {
+        self.reader.parts()
+    }
+
+    /// Returns at most 4,096 pins of `span` in key order, and what is left of it; [`None`] at the end. Every pin is among
+    /// them whose record `sieve` says yes to, and others may be: most rows are passed over without being read whole.
+    ///
+    /// # Errors
+    /// As [`Pinset::get`].
+    pub fn sift(&self, span: &Keys, sieve: Sieve<'_>) -> Result<(Vec<Pin>, Option<Keys>), Error> {
+        self.read(|rows| self.reader.sift(span, SIFT_MAX, sieve, rows))
     }
 
     /// Returns at most `limit` pins (and at most 4,096) whose expiry is before `before`, oldest expiry first, after the

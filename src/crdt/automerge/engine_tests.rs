@@ -58,3 +58,26 @@ fn a_store_of_something_else_is_refused_by_name() {
     assert!(wrong(&|rows| rows.put(Table::Clock, b"nobody", b"").unwrap()).contains("Clock"));
     assert!(wrong(&|rows| rows.put(Table::Stage, b"nobody", b"").unwrap()).contains("Stage"));
 }
+
+#[test]
+fn a_record_that_a_glance_does_not_understand_is_read_whole_and_a_damaged_row_is_named() {
+    use crate::crdt::Span;
+    use crate::crdt::automerge::formats::model::Key;
+    use crate::crdt::contract::cid;
+    use crate::model::Replication;
+
+    let row = |record: &[u8]| [&[1, 0, 0, 0, 0, u8::try_from(record.len()).unwrap()], record].concat();
+    let key = Key::of(&cid(1));
+    let mut rows = MapRows::default();
+    let mut sifted = |value: &[u8]| {
+        rows.put(Table::Pins, key.as_bytes(), value).unwrap();
+        Reader.sift(&Span::default(), 100, &|_| false, &rows).map(|(pins, _)| pins)
+    };
+    assert!(sifted(&row(&hex::decode("320408021004").unwrap())).unwrap().is_empty());
+    // A factor of more than 32 bits, of which protobuf takes the low ones.
+    let pins = sifted(&row(&hex::decode("32080882808080101002").unwrap())).unwrap();
+    assert_eq!(pins[0].replication, Replication::Between { min: 1, max: 1 });
+    assert!(sifted(&row(&hex::decode("1a026161").unwrap())).unwrap().is_empty(), "ruled out by the sieve");
+    assert!(sifted(&row(&[0xff])).unwrap().is_empty(), "no pin record reads as not pinned");
+    assert!(sifted(&[1, 2]).unwrap_err().to_string().contains("winner"));
+}

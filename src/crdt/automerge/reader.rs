@@ -4,11 +4,15 @@ use std::ops::ControlFlow;
 use super::formats::model::{self, Key};
 use super::tables::entries::{self, Entry};
 use super::tables::state::{Counters, actor_of};
-use crate::crdt::{OpId, Pinset, ReadRows, RowsError, Table};
+use crate::crdt::{OpId, Pinset, ReadRows, RowsError, Sieve, Span, Table, WHOLE};
 use crate::model::{Cid, Pin, UnixMillis};
+use crate::wire::glance::Glance;
 
 /// Bytes of an index key before the key of the pin.
 const MOMENT: usize = 8;
+
+/// Where the keys are cut in parts: those of a digest, which are spread over their letters, in quarters of each kind.
+const CUTS: [&str; 12] = ["pF", "pV", "pk", "q", "qF", "qV", "qk", "r", "rF", "rV", "rk", "x"];
 
 /// The pinset of the Automerge engine.
 ///
@@ -93,6 +97,38 @@ impl Pinset for Reader {
         let pins = keys.iter().map(|key| Ok(winner(key, rows)?.map(|(pin, _)| pin)));
         let pins = pins.filter_map(Result::transpose).collect::<Result<_, RowsError>>()?;
         Ok((pins, last.filter(|_| seen == limit)))
+    }
+
+    fn parts(&self) -> Vec<Span> {
+        let cuts = || CUTS.iter().map(|cut| cut.as_bytes().to_vec());
+        let (begins, ends) = (cuts(), cuts().chain([Vec::new()]));
+        [Vec::new()].into_iter().chain(begins).zip(ends).map(|(after, until)| Span { after, until }).collect()
+    }
+
+    fn sift(
+        &self,
+        span: &Span,
+        rows: usize,
+        sieve: Sieve<'_>,
+        tables: &dyn ReadRows,
+    ) -> Result<(Vec<Pin>, Option<Span>), RowsError> {
+        // No key is as short as a cut, so what is after one is from it on.
+        let start = [&span.after[..], &[0]].concat();
+        let (mut pins, mut left, mut next) = (Vec::new(), rows, None);
+        let mut whole = Ok(());
+        tables.scan(Table::Pins, &start..&span.until[..], &mut |key, row| {
+            let is_passed = entries::winning_record(row).and_then(Glance::at).is_some_and(|pin| !sieve(&pin));
+            if !is_passed {
+                whole = pin_of(key, row).map(|pin| pins.extend(pin));
+            }
+            left = left.saturating_sub(if is_passed { 1 } else { WHOLE });
+            if left > 0 && whole.is_ok() {
+                return ControlFlow::Continue(());
+            }
+            next = Some(Span { after: key.to_vec(), ..span.clone() });
+            ControlFlow::Break(())
+        })?;
+        whole.map(|()| (pins, next))
     }
 }
 

@@ -1,5 +1,6 @@
 use crate::fuzz::Target;
 use crate::model::Pin;
+use crate::wire::glance::tests::agree;
 use crate::wire::pin::tests::recordings;
 use crate::wire::pin::{decode, decode_with_cid, encode, encode_without_cid};
 
@@ -12,6 +13,7 @@ fn shape(pin: &Pin) -> String {
 fn fuzz_pin() {
     let cid = decode(&recordings()[0]).unwrap().cid;
     Target::new("pin").seeds(recordings()).run(|bytes| {
+        agree(bytes);
         if let Ok(pin) = decode_with_cid(cid, bytes) {
             assert_eq!(decode_with_cid(cid, &encode_without_cid(&pin)), Ok(pin), "a record is read as it was written");
         }

@@ -48,9 +48,19 @@ pub fn winner(row: &[u8]) -> Result<Entry, RowsError> {
     entry(&mut Reader::new(row)).ok_or(RowsError::Damaged { table: Table::Pins, what: "winner" })
 }
 
+/// Returns the winner's record where it lies in a row of PINS; [`None`] when the row is damaged.
+pub fn winning_record(row: &[u8]) -> Option<&[u8]> {
+    parts(&mut Reader::new(row)).map(|(.., record)| record)
+}
+
 fn entry(reader: &mut Reader<'_>) -> Option<Entry> {
+    let (counter, number, record) = parts(reader)?;
+    Some(Entry { counter, number, record: record.to_vec() })
+}
+
+fn parts<'a>(reader: &mut Reader<'a>) -> Option<(u32, u32, &'a [u8])> {
     let (counter, number) = (reader.u32().ok()?, reader.v32().ok()?);
-    Some(Entry { counter, number, record: reader.sized(MAX_RECORD).ok()?.to_vec() })
+    Some((counter, number, reader.sized(MAX_RECORD).ok()?))
 }
 
 /// The row of PINS of these entries.
