@@ -51,6 +51,12 @@ impl Candidate {
         &self.peer
     }
 
+    /// What it says of each level; [`None`] of one that is unfit.
+    #[must_use]
+    pub fn scores(&self) -> Option<&[Score]> {
+        self.scores.as_deref().ok()
+    }
+
     /// This candidate, fit whatever it lacks, and the last choice then: for a peer that has the pin already.
     #[must_use]
     pub fn kept(self) -> Self {

@@ -4,6 +4,7 @@ mod balance;
 mod checker;
 mod clocks;
 mod distance;
+pub mod rebalance;
 mod repair;
 pub mod sieve;
 #[cfg(test)]
