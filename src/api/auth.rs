@@ -106,7 +106,7 @@ pub(super) struct Refusal(&'static str, &'static [&'static str]);
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(message, challenges) = self;
-        let mut response = ApiError { status: StatusCode::UNAUTHORIZED, message: message.into() }.into_response();
+        let mut response = ApiError::new(StatusCode::UNAUTHORIZED, message).into_response();
         for challenge in challenges {
             response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }

@@ -1,4 +1,6 @@
 //! The one table: error -> status code and body.
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,28 +15,36 @@ use crate::wire::{json, rest};
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) message: String,
+    /// Of peers, why each cannot do it.
+    pub(super) details: BTreeMap<String, String>,
 }
 
 impl ApiError {
     /// 400, because of what the client sent.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, message: message.into() }
+        Self::new(StatusCode::BAD_REQUEST, message)
     }
 
     /// 404 for a path that leads nowhere.
     pub(super) fn no_route() -> Self {
-        Self { status: StatusCode::NOT_FOUND, message: "not found".into() }
+        Self::new(StatusCode::NOT_FOUND, "not found")
     }
 
     /// 500 in the middle of things.
     pub(super) fn internal(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, message: message.into() }
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), details: BTreeMap::new() }
     }
 }
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        Self { status: status(&error), message: error.to_string() }
+        let unfit = if let Error::Allocate(why) = &error { why.unfit() } else { &[] };
+        let details = unfit.iter().map(|(peer, why)| (peer.to_string(), why.to_string())).collect();
+        Self { details, ..Self::new(status(&error), error.to_string()) }
     }
 }
 
@@ -59,7 +69,7 @@ fn status(error: &Error) -> StatusCode {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        json(self.status, &rest::Error { code: self.status.as_u16(), message: self.message })
+        json(self.status, &rest::Error { code: self.status.as_u16(), message: self.message, details: self.details })
     }
 }
 
@@ -85,6 +95,20 @@ pub(super) fn no_content() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::PeerId;
+    use crate::monitor::{AllocateError, Unfit};
+
+    #[tokio::test]
+    async fn who_cannot_hold_a_pin_is_named_beside_gos_text() {
+        let peer = PeerId::random();
+        let unfit = vec![(peer, Unfit::NoMetric("freespace".into()))];
+        let error = AllocateError::NotEnoughPeers { needed: 2, wanted: 3, available: 1, unfit };
+        let response = ApiError::from(Error::Allocate(error)).into_response();
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert!(body["message"].as_str().unwrap().starts_with("not enough peers to allocate CID"), "{body}");
+        assert_eq!(body["details"], serde_json::json!({ peer.to_string(): "no live `freespace` metric" }));
+    }
 
     #[test]
     fn errors_have_gos_codes() {

@@ -69,7 +69,7 @@ impl Client {
     /// [`Error`], with code 404 of a peer that knows no such thing.
     pub async fn probe(&self, probe: Probe) -> Result<rest::Error, Error> {
         match self.call(Method::GET, probe.path()).await {
-            Err(Error { code: 503, message }) => Ok(rest::Error { code: 503, message }),
+            Err(Error { code: 503, message, .. }) => Ok(rest::Error { code: 503, message, ..rest::Error::default() }),
             answer => answer,
         }
     }

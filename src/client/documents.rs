@@ -103,5 +103,5 @@ fn check(trailers: Option<&HeaderMap>) -> Result<(), Error> {
     let values = trailers.into_iter().flat_map(|map| map.get_all("x-stream-error"));
     let errors: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     let errors: Vec<_> = errors.iter().map(AsRef::as_ref).filter(|text: &&str| !text.is_empty()).collect();
-    if errors.is_empty() { Ok(()) } else { Err(Error { code: 500, message: errors.join("; ") }) }
+    if errors.is_empty() { Ok(()) } else { Err(Error::new(500, errors.join("; "))) }
 }

@@ -1,4 +1,5 @@
 //! Why a call failed.
+use std::collections::BTreeMap;
 
 /// Why a call failed: the server's code and words, or code 0 when there was no answer that could be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -8,12 +9,20 @@ pub struct Error {
     pub code: u16,
     /// What went wrong.
     pub message: String,
+    /// By peer, why it cannot do it.
+    pub details: BTreeMap<String, String>,
 }
 
 impl Error {
+    /// A failure of this code.
+    #[must_use]
+    pub fn new(code: u16, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: BTreeMap::new() }
+    }
+
     /// A failure on the way.
     pub(super) fn local(message: impl Into<String>) -> Self {
-        Self { code: 0, message: message.into() }
+        Self::new(0, message)
     }
 
     /// Whether nothing was heard from the server, so that another may be asked.

@@ -245,8 +245,8 @@ impl Answer {
             Err(error) => return error,
         };
         match serde_json::from_slice::<rest::Error>(&body) {
-            Ok(error) if error.code != 0 => Error { code: error.code, message: error.message },
-            _ => Error { code: status.as_u16(), message: text_of(status, &body) },
+            Ok(rest::Error { code, message, details }) if code != 0 => Error { code, message, details },
+            _ => Error::new(status.as_u16(), text_of(status, &body)),
         }
     }
 }

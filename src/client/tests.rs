@@ -55,7 +55,7 @@ async fn the_next_server_is_tried_when_one_cannot_be_reached() {
 async fn no_server_is_told_in_gos_words() {
     let error = client(&[DOWN]).id().await.unwrap_err();
     let text = "Get \"http://127.0.0.1:1/id\": dial tcp 127.0.0.1:1: connect: connection refused";
-    assert_eq!(error, Error { code: 0, message: text.into() });
+    assert_eq!(error, Error::new(0, text));
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn an_error_of_the_server_is_final_and_keeps_its_code() {
     let client = client(&[&first, DOWN]);
     let error = client.id().await.unwrap_err();
     assert_eq!((error.code, error.to_string().as_str()), (404, "pin is not part of the pinset"));
-    assert_eq!(client.id().await, Err(Error { code: 502, message: "oops".into() }));
+    assert_eq!(client.id().await, Err(Error::new(502, "oops")));
     assert_eq!(client.id().await.unwrap_err().code, 500);
 }
 
@@ -86,10 +86,10 @@ async fn an_error_in_the_middle_is_the_last_item() {
     let failed =
         "d\r\n{\"name\":\"a\"}\n\r\n0\r\nX-Stream-Error: \r\nX-Stream-Error: one\r\nX-Stream-Error: two\r\n\r\n";
     let answer: &'static str = format!("{STREAM}{failed}").leak();
-    assert_eq!(pins(vec![answer].leak()).await, [Ok("a".into()), Err(Error { code: 500, message: "one; two".into() })]);
+    assert_eq!(pins(vec![answer].leak()).await, [Ok("a".into()), Err(Error::new(500, "one; two"))]);
     let cut: &'static str = format!("{STREAM}d\r\n{{\"name\":\"a\"}}\n\r\n").leak();
     let items = pins(vec![cut].leak()).await;
-    assert_eq!(items, [Ok("a".into()), Err(Error { code: 0, message: "unexpected EOF".into() })]);
+    assert_eq!(items, [Ok("a".into()), Err(Error::new(0, "unexpected EOF"))]);
     let bad: &'static str = format!("{STREAM}5\r\n{{xx\n\n\r\n0\r\n\r\n").leak();
     assert_eq!(pins(vec![bad].leak()).await[0].as_ref().unwrap_err().code, 0);
 }

@@ -1,6 +1,7 @@
 //! Why a call on the cluster failed; the texts that scripts match are Go's.
 use crate::crdt::RowsError;
 use crate::model::{PinMode, PinType, ReplicationError};
+use crate::monitor::AllocateError;
 
 /// Why a call on [`super::Cluster`] failed.
 #[derive(Debug, thiserror::Error)]
@@ -14,9 +15,9 @@ pub enum Error {
     /// The pin must not be made as asked.
     #[error(transparent)]
     Setup(#[from] SetupError),
-    /// Too few peers can hold the pin; the text is Go's, the log names each peer's reason.
-    #[error("{0}")]
-    Allocate(String),
+    /// Too few peers can hold the pin.
+    #[error(transparent)]
+    Allocate(#[from] AllocateError),
     /// The pin changed again and again while it was being decided.
     #[error("the pin of {0} is being changed by others: try again")]
     Contended(crate::model::Cid),

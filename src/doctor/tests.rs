@@ -231,7 +231,7 @@ fn a_cluster_that_is_well_is_said_so() {
 
 #[test]
 fn an_api_that_is_away_or_closed_is_told() {
-    let refused = |code| ApiFacts { peer: Err(Error { code, message: "no".into() }), ..api() };
+    let refused = |code| ApiFacts { peer: Err(Error::new(code, "no")), ..api() };
     api_fault(&refused(0), "api", &["ipfs-cluster-service daemon", "--host"]);
     api_fault(&refused(401), "api", &["--basic-auth"]);
 }

@@ -111,9 +111,18 @@ pub enum AllocateError {
         wanted: usize,
         /// New peers there are.
         available: usize,
-        /// The peers that are no candidates, each with its reason, for the log.
+        /// The peers that are no candidates, each with its reason.
         unfit: Vec<(PeerId, Unfit)>,
     },
+}
+
+impl AllocateError {
+    /// The peers that are no candidates, each with its reason.
+    #[must_use]
+    pub fn unfit(&self) -> &[(PeerId, Unfit)] {
+        let Self::NotEnoughPeers { unfit, .. } = self;
+        unfit
+    }
 }
 
 /// Returns the peers that are to hold a pin; none when everybody is.

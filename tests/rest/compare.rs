@@ -8,7 +8,7 @@ use crate::names::{Names, documents};
 const GO_BUFFER: usize = 2048;
 
 /// Keys that our answers have beside Go's: clients pass over what they do not know.
-const OURS: [&str; 2] = ["bytes", "next_try"];
+const OURS: [&str; 3] = ["bytes", "next_try", "details"];
 
 /// Returns how `found` differs from `recorded`; rows about a CID of `apart` are left out on both sides.
 pub fn differences(recorded: &Answer, found: &Answer, there: &Names, here: &Names, apart: &[String]) -> Vec<String> {

@@ -131,6 +131,6 @@ fn table() -> Table {
 async fn token(admitted: Option<Extension<Admitted>>) -> Response {
     match admitted {
         Some(Extension(Admitted { token })) => json(StatusCode::OK, &rest::Token { token }),
-        None => ApiError { status: StatusCode::UNAUTHORIZED, message: "unauthorized".into() }.into_response(),
+        None => ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized").into_response(),
     }
 }

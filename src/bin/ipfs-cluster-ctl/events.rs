@@ -12,7 +12,7 @@ pub async fn follow(client: &Client, run: &Run, output: &mut Output) -> Result<(
     while let Some(event) = events.next().await {
         let event = event?;
         if event.event == "error" {
-            return Err(Error { code: 500, message: event.error }.into());
+            return Err(Error::new(500, event.error).into());
         }
         output.show(&event)?;
         output.flush()?;

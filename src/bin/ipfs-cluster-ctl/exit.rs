@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn exit_codes_are_gos() {
-        let api = |code| Failure::Api(Error { code, message: String::new() });
+        let api = |code| Failure::Api(Error::new(code, ""));
         assert_eq!((api(0).code(), api(404).code(), api(500).code()), (1, 2, 2));
         assert_eq!(Failure::Wait(WaitError::Deadline).code(), 62);
         assert_eq!(Failure::Wait(WaitError::Failed("pinned")).code(), 1);

@@ -96,7 +96,7 @@ impl Output {
     }
 
     fn api_error(&mut self, error: &Error) {
-        let error = rest::Error { code: error.code, message: error.message.clone() };
+        let error = rest::Error { code: error.code, message: error.message.clone(), details: error.details.clone() };
         // There is nobody left to tell when this does not get through.
         let _ = self.show(&error).map(|()| self.flush());
     }

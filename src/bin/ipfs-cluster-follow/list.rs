@@ -27,7 +27,7 @@ pub fn run(place: &Place) -> Result<(), Failure> {
 
 async fn online(place: &Place) -> Result<(), Error> {
     let Some(api) = ipfs::api(place) else {
-        return Err(Error { code: 0, message: "the API's address cannot be used".into() });
+        return Err(Error::new(0, "the API's address cannot be used"));
     };
     let mut statuses = api.status_all("", true).await?;
     while let Some(status) = statuses.try_next().await? {

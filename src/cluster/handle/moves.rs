@@ -15,7 +15,7 @@ impl Cluster {
     ) -> Result<Vec<PeerId>, Error> {
         self.choose(pin, current, judge).map_err(|error| {
             tracing::warn!(cid = %pin.cid, ?error, "a pin could not be allocated");
-            Error::Allocate(error.to_string())
+            error.into()
         })
     }
 

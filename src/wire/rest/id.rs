@@ -1,4 +1,6 @@
 //! Who a peer is, versions and errors.
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,9 @@ pub struct Error {
     pub code: u16,
     /// What went wrong.
     pub message: String,
+    /// Where too few peers can hold a pin: by peer, why it cannot. Ours, not Go's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
 }
 
 /// The answer of `POST /token`.

@@ -33,7 +33,7 @@ pub(in crate::api::rest) async fn pin(
 ) -> Result<Response, ApiError> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > BODY_MAX) {
-        return Err(ApiError { status: StatusCode::PAYLOAD_TOO_LARGE, message: Fault::Endless.to_string() });
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, Fault::Endless.to_string()));
     }
     Ok(ndjson(outcomes(cluster, body).map(Ok)).await)
 }
@@ -122,7 +122,7 @@ impl Job {
         match cluster.pin(cid, options).await {
             Ok(pin) => PinOutcome { line, cid: pin.cid.to_string(), ok: true, ..PinOutcome::default() },
             Err(error) => {
-                let ApiError { status, message } = error.into();
+                let ApiError { status, message, .. } = error.into();
                 refused(cid.to_string(), status, message)
             }
         }

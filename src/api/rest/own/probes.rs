@@ -20,7 +20,7 @@ fn answer(Api(cluster): &Api, probe: Probe) -> Response {
         Ok(what) => (StatusCode::OK, what.into()),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     };
-    json(status, &rest::Error { code: status.as_u16(), message })
+    json(status, &rest::Error { code: status.as_u16(), message, ..rest::Error::default() })
 }
 
 pub(in crate::api::rest) async fn counts(State(Api(cluster)): State<Api>) -> Result<Response, ApiError> {

@@ -63,7 +63,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Wait {
 
 fn full() -> ApiError {
     let message = format!("{WAITERS_MAX} requests wait for their pins already: nothing was pinned, ask without wait");
-    ApiError { status: StatusCode::SERVICE_UNAVAILABLE, message }
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
 /// Reads the parameters; `None` when nobody waits.

@@ -19,7 +19,11 @@ pub trait Text {
 
 impl Text for Error {
     fn text(&self) -> String {
-        format!("An error occurred:\n  Code: {}\n  Message: {}\n", self.code, self.message)
+        let mut text = format!("An error occurred:\n  Code: {}\n  Message: {}\n", self.code, self.message);
+        for (peer, why) in &self.details {
+            let _ = writeln!(text, "    > {peer}: {why}");
+        }
+        text
     }
 }
 
