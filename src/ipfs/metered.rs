@@ -1,4 +1,6 @@
 //! A connector whose calls are counted and timed.
+mod trigger;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,8 +14,8 @@ use tracing::field::Empty;
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+pub use self::trigger::Trigger;
 use super::connector::{Connector, Held, IpfsError, PinRequest, Progress, RepoStat};
-use super::trigger::Trigger;
 use crate::model::{Cid, GcKey, IpfsInfo, Multiaddr, PeerId};
 use crate::observe::{IpfsMeters, Meters, Origins, TRACE};
 use crate::task;

@@ -4,8 +4,6 @@ mod dial;
 mod pace;
 mod rpc;
 
-mod trigger;
-
 mod kubo;
 mod metered;
 
@@ -17,5 +15,4 @@ pub(crate) mod fake;
 pub use connector::{Connector, Held, IpfsError, PinRequest, Progress, Remedy, RepoStat};
 pub use dial::NodeAddressError;
 pub use kubo::{Kubo, KuboArgs};
-pub use metered::Metered;
-pub use trigger::Trigger;
+pub use metered::{Metered, Trigger};
