@@ -42,9 +42,10 @@ async fn rate(service: PathBuf, dir: &Path, name: &str, cids: &[String]) -> Resu
     let kubo = kubo::start(&dir.join(format!("kubo-{name}")))?;
     let mut peer = Daemon::of(service, dir, name, kubo)?;
     peer.start(None).await?;
-    let mut connection = Connection::open(peer.rest()).await?;
     let (began, asked, paths) = (now(), cids.len(), cids.to_vec());
     load::each(peer.rest(), CONNECTIONS, asked, move |n| ("POST", format!("/pins/{}", paths[n]))).await?;
+    // Only now: a connection that asks nothing for some seconds is closed.
+    let mut connection = Connection::open(peer.rest()).await?;
     while standing(&mut connection, "pin_queued,pinning").await? > 0 {
         if began.elapsed() > PATIENCE {
             return Err(format!("{name}: not all are pinned after {PATIENCE:?}").into());
