@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::chores::{Periods, repair};
 use super::flow::Defaults;
+use super::handle::throttle::Throttle;
 use super::handle::{Cluster, Inner};
 use super::net::{Counts, METRICS_TOPIC};
 use super::peers::{Alerts, Courier, CourierArgs, Departure, Disk, InformersArgs, IpfsId, Keeper, Members, Post};
@@ -153,6 +154,8 @@ pub fn open_cluster(
         alerts: Arc::new(alerts),
         counts,
         notices: Arc::default(),
+        throttle: Arc::new(Throttle::new(config.cluster.repin_rate.map_or(0, NonZeroU64::get))),
+        promises: Arc::default(),
         meters,
         stores: stores(&config.folder),
     };
@@ -290,10 +293,9 @@ pub fn periods(config: &Config) -> Periods {
 /// How pins are repaired; `None`: they stay where they are, for this peer writes nothing.
 pub fn repairs(config: &Config) -> Option<repair::Args> {
     let cluster = &config.cluster;
-    let rate = cluster.repin_rate.map_or(0, NonZeroU64::get);
     // Whoever drains a peer wants its pins moved: those go whatever is said of peers that are missing.
     let grace = if cluster.disable_repinning { Duration::MAX } else { cluster.repin_grace };
-    (!cluster.follower_mode).then_some(repair::Args { grace, rate })
+    (!cluster.follower_mode).then_some(repair::Args { grace })
 }
 
 /// What the informers tell.

@@ -6,12 +6,15 @@ mod moves;
 pub(super) mod observe;
 mod pages;
 mod probe;
+mod rebalance;
+pub(super) mod throttle;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::Mutex;
 use tracing::instrument;
 
 use super::error::Error;
@@ -23,11 +26,13 @@ use super::status::Local;
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
 use crate::ipfs::{Connector, Trigger};
 use crate::model::{Alert, Cid, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, Replication, Trust, UnixMillis};
+use crate::monitor::rebalance::Promises;
 use crate::observe::{Meters, TRACE};
 use crate::swarm::calls::{self, Calls};
 use crate::swarm::{Swarm, Traffic};
 use crate::task;
 use crate::tracker::Tracker;
+use throttle::Throttle;
 
 /// How often a pin is decided anew when it moved meanwhile.
 const STALE_TRIES: usize = 3;
@@ -65,6 +70,10 @@ pub(super) struct Inner {
     pub local: Local,
     pub counts: Arc<Counts>,
     pub notices: Arc<Notices>,
+    /// What pins that get new holders pay, whoever gives them.
+    pub throttle: Arc<Throttle>,
+    /// What peers are to have after moves of this one.
+    pub promises: Arc<Mutex<Promises>>,
     pub meters: Meters,
     /// The files of the stores.
     pub stores: [PathBuf; 2],

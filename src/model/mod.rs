@@ -4,6 +4,7 @@ mod health;
 mod metric;
 mod peer;
 mod pin;
+mod rebalance;
 mod replication;
 mod status;
 mod time;
@@ -13,6 +14,7 @@ pub use health::{ConnectGraph, Drain, Draining, GcKey, PinCounts, Probe, RepoGc}
 pub use metric::{Alert, Metric};
 pub use peer::{IpfsInfo, Multiaddr, PeerId, PeerInfo, Trust};
 pub use pin::{Cid, MaxDepth, Pin, PinMode, PinOptions, PinType, PinTypes};
+pub use rebalance::{Balance, Rebalance, Rebalanced, Share, Shift};
 pub use replication::{Replication, ReplicationError};
 pub use status::{GlobalPinInfo, PinInfo, PinInfoShort, StatusFilter, TrackerStatus};
 pub use time::UnixMillis;

@@ -44,6 +44,12 @@ impl Measure {
         allocate_by.iter().enumerate().find_map(found)
     }
 
+    /// Whether it counts bytes.
+    #[must_use]
+    pub fn is_of_bytes(&self) -> bool {
+        self.unit == Unit::Bytes
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

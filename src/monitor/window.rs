@@ -18,6 +18,8 @@ const PEER_BYTES_MAX: usize = 64 * 1024;
 const GONE_AFTER: Duration = Duration::from_hours(1);
 /// A peer that is silent for this long does not count any more, whatever expiry it promised.
 const LIFE_MAX: Duration = Duration::from_hours(24);
+/// The metric of free space; it is void when there is none.
+const FREE: &str = "freespace";
 
 /// The metrics that peers sent lately.
 ///
@@ -103,7 +105,15 @@ impl Window {
     /// A peer needs all metrics of `names`, which are the levels that it is scored by.
     #[must_use]
     pub fn candidates(&self, names: &[&str], now: UnixMillis) -> Vec<Candidate> {
-        self.peers.iter().map(|(id, peer)| peer.candidate(*id, names, now)).collect()
+        self.peers.iter().map(|(id, peer)| peer.candidate(*id, names, |metric| metric.is_live(now))).collect()
+    }
+
+    /// As [`Window::candidates`], but that a peer whose free space is told as void has none: its repository is full.
+    #[must_use]
+    pub fn candidates_or_full(&self, names: &[&str], now: UnixMillis) -> Vec<Candidate> {
+        let is_full = |metric: &Metric| metric.name == FREE && !metric.valid && now.nanos() <= metric.expire_nanos;
+        let counts = |metric: &Metric| metric.is_live(now) || is_full(metric);
+        self.peers.iter().map(|(id, peer)| peer.candidate(*id, names, counts)).collect()
     }
 
     /// The newest metric of each name of each peer, by peer and name.
@@ -152,11 +162,11 @@ impl Peer {
         self.rings.values().filter_map(VecDeque::back).map(|metric| metric.expire_nanos).max().unwrap_or(i64::MIN)
     }
 
-    fn candidate(&self, id: PeerId, names: &[&str], now: UnixMillis) -> Candidate {
-        let live = |name: &&str| self.newest(name).filter(|metric| metric.is_live(now));
+    fn candidate(&self, id: PeerId, names: &[&str], counts: impl Fn(&Metric) -> bool) -> Candidate {
+        let live = |name: &&str| self.newest(name).filter(|metric| counts(metric));
         let score = |metric: &Metric| Score {
             value: metric.value.clone(),
-            weight: metric.weight,
+            weight: if metric.valid { metric.weight } else { 0 },
             partitionable: metric.partitionable,
         };
         let scores: Result<Vec<Score>, _> =
@@ -267,6 +277,20 @@ mod tests {
         assert!(!window.insert(metric("ping", peer(2), "", 9_000), at(0)));
         assert!(window.insert(metric("ping", first, "", 20), at(1)));
         assert!(window.insert(metric("ping", peer(2), "", 9_000), at(20 + 3_600)));
+    }
+
+    #[test]
+    fn a_peer_that_is_full_is_no_candidate_and_has_no_space() {
+        let mut window = Window::default();
+        window.insert(Metric { valid: false, ..metric("freespace", peer(1), "", 30) }, at(0));
+        let none = Score { value: String::new(), weight: 0, partitionable: false };
+        assert_eq!(window.candidates_or_full(&["freespace"], at(30)), [Candidate::of(peer(1), vec![none])]);
+        let unfit = [Candidate::unfit(peer(1), Unfit::NoMetric("freespace".into()))];
+        assert_eq!(window.candidates(&["freespace"], at(30)), unfit);
+        assert_eq!(window.candidates_or_full(&["freespace"], at(31)), unfit);
+        window.insert(Metric { valid: false, ..metric("reposize", peer(1), "", 30) }, at(0));
+        let unfit = [Candidate::unfit(peer(1), Unfit::NoMetric("reposize".into()))];
+        assert_eq!(window.candidates_or_full(&["reposize"], at(0)), unfit);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use crate::cluster::{Cluster, Error, ReplicationHealth};
 use crate::model::{
     Alert, Cid, ConnectGraph, Drain, Draining, GlobalPinInfo, Metric, PeerId, PeerInfo, Pin, PinCounts, PinOptions,
-    PinTypes, Probe, RepoGc, StatusFilter, Told,
+    PinTypes, Probe, Rebalance, Rebalanced, RepoGc, StatusFilter, Told,
 };
 use crate::swarm::Traffic;
 
@@ -29,6 +29,7 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn graph(&self) -> BoxFuture<'static, ConnectGraph>;
     fn gc(&self, local: bool) -> Answer<Vec<RepoGc>>;
     fn drain(&self, peer: PeerId, what: Draining) -> Answer<Drain>;
+    fn rebalance(&self, wish: Rebalance) -> Answers<Rebalanced>;
     fn pin(&self, cid: Cid, options: PinOptions) -> Answer<Pin>;
     fn pin_path(&self, path: String, options: PinOptions) -> Answer<Pin>;
     fn pinned(&self, pin: Pin, until: BoxFuture<'static, ()>) -> Answer<(GlobalPinInfo, bool)>;
@@ -85,6 +86,10 @@ impl Backend for Cluster {
     fn drain(&self, peer: PeerId, what: Draining) -> Answer<Drain> {
         let cluster = self.clone();
         Box::pin(async move { cluster.drain(peer, what).await })
+    }
+
+    fn rebalance(&self, wish: Rebalance) -> Answers<Rebalanced> {
+        self.rebalance(wish)
     }
 
     fn pin(&self, cid: Cid, options: PinOptions) -> Answer<Pin> {

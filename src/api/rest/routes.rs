@@ -15,7 +15,7 @@ use super::super::error::{ApiError, json, no_content};
 use super::super::measure::{measure, note_route};
 use super::super::router::{Pipeline, header_map, no_head, pass, wrong_method};
 use super::backend::{Api, Backend};
-use super::own::{bulk, drain, events, log, openapi, probes, wait};
+use super::own::{bulk, drain, events, log, openapi, probes, rebalance, wait};
 use super::{allocations, monitor, peers, pins, replication};
 use crate::cluster::Cluster;
 use crate::model::Probe;
@@ -121,6 +121,7 @@ fn table() -> Table {
         .route("/health/graph", no_head(get(monitor::graph)))
         .route("/health/bandwidth", no_head(get(monitor::bandwidth)))
         .route("/ipfs/gc", post(monitor::gc))
+        .route("/rebalance", post(rebalance::run))
         .route("/health/alerts", no_head(get(monitor::alerts)))
         .route("/health/replication", no_head(get(replication::health)))
         .route("/snapshot", no_head(get(replication::snapshot)))

@@ -1,16 +1,14 @@
 //! The routes over a cluster of recorded answers.
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, header};
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use http_body_util::BodyExt;
-use std::sync::Arc;
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
@@ -114,6 +112,11 @@ impl Backend for Small {
         self.note(format!("drain {what:?}"));
         let leaving = what == Draining::Begin;
         now(Ok(Drain { peer, leaving, pins_left: 7, pins_kept: 2, pins_everywhere: 1 }))
+    }
+
+    fn rebalance(&self, wish: Rebalance) -> BoxStream<'static, Result<Rebalanced, Error>> {
+        self.note(format!("rebalance {} {:?}", wish.dry_run, wish.max_bytes));
+        super::own::rebalance::tests::lines(wish)
     }
 
     fn pin(&self, cid: Cid, options: PinOptions) -> BoxFuture<'static, Result<Pin, Error>> {

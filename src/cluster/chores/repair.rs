@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::ready;
 use futures::{StreamExt, TryStreamExt, stream};
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::error::Error;
@@ -17,14 +16,11 @@ use crate::cluster::status::blocking;
 use crate::crdt::Span;
 use crate::model::Pin;
 use crate::monitor::sieve::Sieve;
-use crate::monitor::{Brake, Census, Listening, Rounds};
+use crate::monitor::{Census, Listening, Rounds};
 use crate::task::{self, Fatal, Task};
 
 /// How often it is looked whether a round is due: in memory, over the members.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// The longest wait of a pin before it is judged anew.
-const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Parts of the pinset that are looked through beside each other: what two cores are for.
 const LANES: usize = 2;
@@ -40,8 +36,6 @@ const UNKNOWN_BYTES: u64 = 1 << 20;
 pub struct Args {
     /// How long a peer may be away before others take its place; for ever when it is [`Duration::MAX`].
     pub grace: Duration,
-    /// Bytes a second that pins which get new holders may have; zero: no limit.
-    pub rate: u64,
 }
 
 /// Starts looking.
@@ -54,7 +48,6 @@ struct Repairs {
     args: Args,
     listening: std::sync::Mutex<Listening>,
     start: Instant,
-    brake: Mutex<Brake>,
 }
 
 /// What became of a pin.
@@ -106,7 +99,7 @@ async fn run(repairs: Repairs, stop: CancellationToken) -> Result<(), Fatal> {
 impl Repairs {
     fn new(cluster: Cluster, args: Args) -> Self {
         let listening = std::sync::Mutex::new(Listening::new(task::wall(), 0));
-        Self { cluster, args, listening, start: task::now(), brake: Mutex::new(Brake::new(args.rate)) }
+        Self { cluster, args, listening, start: task::now() }
     }
 
     fn census(&self) -> Census {
@@ -181,19 +174,8 @@ impl Repairs {
 
     /// Waits until the pin may go; returns the census by which it still is to go then.
     async fn paid(&self, pin: &Pin) -> Option<Census> {
-        let mut brake = self.brake.lock().await;
-        loop {
-            let census = self.census();
-            if !census.is_short(pin) {
-                return None;
-            }
-            let wait = brake.wait(self.millis());
-            if wait.is_zero() {
-                brake.pay(self.bytes(pin), self.millis());
-                return Some(census);
-            }
-            tokio::time::sleep(wait.min(WAIT_MAX)).await;
-        }
+        let still_short = || Some(self.census()).filter(|census| census.is_short(pin));
+        self.cluster.inner.throttle.pass(|| self.bytes(pin), still_short).await
     }
 
     fn millis(&self) -> u64 {

@@ -41,7 +41,7 @@ fn lose(lone: &Lone, peer: PeerId) {
 /// Repairs that have listened for some grace already.
 fn repairs(lone: &Lone) -> Repairs {
     let listening = std::sync::Mutex::new(Listening::new(long_ago(), 0));
-    Repairs { listening, ..Repairs::new(lone.cluster.clone(), Args { grace: GRACE, rate: 0 }) }
+    Repairs { listening, ..Repairs::new(lone.cluster.clone(), Args { grace: GRACE }) }
 }
 
 async fn until(lone: &Lone, done: impl Fn() -> bool) {

@@ -1,7 +1,7 @@
 //! Who holds a pin: for one that is new, and for one whose holders are gone or leave.
 use super::{Cluster, Error, STALE_TRIES, seen};
 use crate::crdt::{Op, WriteError};
-use crate::model::{Cid, PeerId, Pin, Replication};
+use crate::model::{Cid, PeerId, Pin, Replication, UnixMillis};
 use crate::monitor::{AllocateError, Candidate, Census, Request, Standing, Unfit, allocate};
 use crate::task;
 
@@ -26,22 +26,63 @@ impl Cluster {
         judge: &dyn Fn(Candidate) -> Candidate,
     ) -> Result<Vec<PeerId>, AllocateError> {
         let now = task::wall();
-        let leaving = self.inner.members.leaving(now);
-        let names: Vec<&str> = self.inner.allocate_by.iter().map(String::as_str).collect();
-        let trust = self.inner.trust();
-        let trusted = |peer: &PeerId| trust.trusts(&self.inner.own, peer);
-        let candidates: Vec<_> = (self.inner.members.candidates(&names, now).into_iter())
-            .map(|candidate| {
-                let trusted = trusted(candidate.peer());
-                let is_staying = !leaving.contains(candidate.peer());
-                judge(candidate.only_if(is_staying, Unfit::Leaving))
-                    .only_if(trusted || !self.inner.only_trusted, Unfit::NotTrusted)
-                    .only_if(!trusted || !self.inner.only_untrusted, Unfit::Trusted)
-            })
-            .collect();
+        let candidates = self.fit(self.inner.members.candidates(&self.levels(), now), judge, now);
         let (cid, replication) = (&pin.cid, pin.replication);
         let request = Request { cid, replication, current, priority: &pin.user_allocations, candidates: &candidates };
         allocate(&request)
+    }
+
+    /// The metrics that a candidate is compared by.
+    fn levels(&self) -> Vec<&str> {
+        self.inner.allocate_by.iter().map(String::as_str).collect()
+    }
+
+    /// The candidates, with who may hold pins by what this peer is configured with.
+    fn fit(
+        &self,
+        candidates: Vec<Candidate>,
+        judge: &dyn Fn(Candidate) -> Candidate,
+        now: UnixMillis,
+    ) -> Vec<Candidate> {
+        let (leaving, trust) = (self.inner.members.leaving(now), self.inner.trust());
+        let fit = |candidate: Candidate| {
+            let trusted = trust.trusts(&self.inner.own, candidate.peer());
+            let is_staying = !leaving.contains(candidate.peer());
+            judge(candidate.only_if(is_staying, Unfit::Leaving))
+                .only_if(trusted || !self.inner.only_trusted, Unfit::NotTrusted)
+                .only_if(!trusted || !self.inner.only_untrusted, Unfit::Trusted)
+        };
+        candidates.into_iter().map(fit).collect()
+    }
+
+    /// The members that copies may come from and go to.
+    pub(super) fn seats(&self, now: UnixMillis) -> Vec<Candidate> {
+        let members = self.inner.members.peerset(now);
+        let mut seats = self.fit(self.inner.members.candidates_or_full(&self.levels(), now), &|seat| seat, now);
+        seats.retain(|seat| members.contains(seat.peer()));
+        seats
+    }
+
+    /// Whether a peer may be given a copy now.
+    pub(super) fn can_take(&self, peer: &PeerId) -> bool {
+        let now = task::wall();
+        let candidates = self.fit(self.inner.members.candidates(&self.levels(), now), &|candidate| candidate, now);
+        let is_fit = candidates.iter().any(|candidate| candidate.peer() == peer && candidate.scores().is_some());
+        is_fit && self.inner.members.peerset(now).contains(peer)
+    }
+
+    /// Writes a pin with other holders in the place of `planned`; returns whether that was still so, and it was written.
+    pub(super) async fn shift(&self, planned: &Pin, moved: Pin) -> Result<bool, Error> {
+        self.writable()?;
+        let existing = self.inner.pinset.get(&planned.cid)?;
+        if existing.as_ref().is_none_or(|(pin, _)| pin != planned) {
+            return Ok(false);
+        }
+        match self.inner.pinset.write(Op::Pin(Box::new(moved)), seen(existing)).await {
+            Ok(_) => Ok(true),
+            Err(Error::Write(WriteError::Stale)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives a pin new holders in the place of those that are gone; returns whether it has other holders now.

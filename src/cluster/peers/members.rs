@@ -70,6 +70,12 @@ impl Members {
         self.lock().window.candidates(names, now)
     }
 
+    /// As [`Members::candidates`], with those whose repository is full.
+    #[must_use]
+    pub fn candidates_or_full(&self, names: &[&str], now: UnixMillis) -> Vec<Candidate> {
+        self.lock().window.candidates_or_full(names, now)
+    }
+
     /// Returns who may be counted on now, for one who began to listen at `began` and waits for a missing peer for a grace.
     #[must_use]
     pub fn census(&self, times: (UnixMillis, Duration, UnixMillis)) -> Census {

@@ -5,6 +5,7 @@ mod id;
 mod metric;
 mod pin;
 mod query;
+pub mod rebalance;
 mod status;
 mod text;
 mod time;

@@ -6,4 +6,5 @@ pub(super) mod log;
 pub(super) mod openapi;
 pub(super) mod paging;
 pub(super) mod probes;
+pub(super) mod rebalance;
 pub(super) mod wait;

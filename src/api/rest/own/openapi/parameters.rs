@@ -22,6 +22,16 @@ pub(super) const LOCAL: Parameter = Parameter {
 pub(super) const LEVEL: [Parameter; 2] =
     [text("component", "A component's name; all when it is not given."), text("level", "debug, info, warn or error.")];
 
+/// How peers are balanced.
+pub(super) const REBALANCE: [Parameter; 2] = [
+    Parameter {
+        name: "dry-run",
+        about: "Whether it is only said what would move.",
+        kind: Kind::OneOf(&["true", "false", ""]),
+    },
+    text("max-bytes", "Ends before more bytes than this have moved, such as 500GB or 1TiB."),
+];
+
 pub(super) const TYPES: Parameter =
     text("filter", "Comma list of pin, meta-pin, clusterdag-pin, shard-pin and all, which is the default.");
 

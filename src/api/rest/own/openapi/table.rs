@@ -5,7 +5,8 @@ use schemars::SchemaGenerator;
 use serde_json::Value;
 
 use super::operation::{Operation, Shape, delete, get, lines, one, post};
-use super::parameters::{LAST_EVENT, LEVEL, LOCAL, OPTIONS, PART, STATUSES, TYPES, WAIT};
+use super::parameters::{LAST_EVENT, LEVEL, LOCAL, OPTIONS, PART, REBALANCE, STATUSES, TYPES, WAIT};
+use crate::wire::rest::rebalance::{Balance, Shift};
 use crate::wire::rest::{
     AddPeer, Alert, Bandwidth, ConnectGraph, Drain, Error, Event, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin,
     PinCounts, PinOutcome, ReplicationHealth, Token, Version,
@@ -130,7 +131,14 @@ fn health() -> Vec<Operation> {
 
 fn own() -> Vec<Operation> {
     let event: fn(&mut SchemaGenerator) -> _ = SchemaGenerator::subschema_for::<Event>;
+    let rebalanced: fn(&mut SchemaGenerator) -> _ = |generator| {
+        let either = [generator.subschema_for::<Shift>(), generator.subschema_for::<Balance>()];
+        schemars::json_schema!({ "anyOf": either })
+    };
     vec![
+        post("/rebalance", "rebalance", "Moves copies from peers that hold too much to peers that have room.")
+            .with(&REBALANCE)
+            .answers(200, "A line for each copy that moves, then what came of it.", Shape::Lines(rebalanced)),
         get("/events", "events", "What happens to the pins, for as long as somebody listens.")
             .with(&[LAST_EVENT])
             .answers(200, "Server-sent events; each has its document in its data.", Shape::Events(event)),
