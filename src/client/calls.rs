@@ -12,6 +12,7 @@ use super::documents::documents;
 use super::error::Error;
 use super::request::Client;
 use crate::model::{Cid, Draining, PeerId, PinOptions, Probe};
+use crate::wire::rest::rebalance::Rebalanced;
 use crate::wire::rest::{
     self, Alert, Bandwidth, ConnectGraph, ContentPath, Drain, GlobalPinInfo, GlobalRepoGc, Metric, PeerInfo, Pin,
     PinCounts, ReplicationHealth, Version, options_to_query,
@@ -150,6 +151,16 @@ impl Client {
             Draining::End => Method::DELETE,
         };
         self.call(method, &format!("/peers/{peer}/drain")).await
+    }
+
+    /// Moves copies to peers that have room, or says which would, until so many bytes have; returns them as they move, and
+    /// last what came of it. Who stops reading ends it.
+    ///
+    /// # Errors
+    /// [`Error`], with code 404 of a peer that knows no such thing.
+    pub async fn rebalance(&self, dry_run: bool, max_bytes: Option<u64>) -> Result<Documents<Rebalanced>, Error> {
+        let max_bytes = max_bytes.map_or_else(String::new, |max| format!("&max-bytes={max}"));
+        self.stream(Method::POST, &format!("/rebalance?dry-run={dry_run}{max_bytes}")).await
     }
 
     /// Pins what a path leads to; returns the pin as submitted.

@@ -48,6 +48,7 @@ pub fn program() -> Command {
         .command(log())
         .command(events())
         .command(ipfs())
+        .command(rebalance())
         .command(completions::command("ipfs-cluster-ctl"))
 }
 
@@ -292,6 +293,31 @@ fn ipfs() -> Command {
         .about("Makes the IPFS daemons of all peers free what is not pinned.")
         .flag(local());
     Command::new("ipfs", "Manage IPFS daemon").command(collect)
+}
+
+fn rebalance() -> Command {
+    Command::new("rebalance", "Move copies to peers that have room")
+        .arguments(" ")
+        .about(
+            "
+Moves copies of pins from peers that hold too much to peers that have room, such as after
+peers were added. Prints each copy that moves, then what the peers have. Look first, with
+--dry-run; what it says moves in the same way without it, unless something changes.
+
+Peers are balanced by the metric that the allocator chooses them by: freespace, reposize or
+numpin. Peers that are within a twentieth of it stay as they are. No pin gets fewer copies,
+and a peer keeps a copy until the others have it. No copy goes where the tags of its pin's
+holders would be less spread; those that spread them better go first. Pins with a
+replication factor of -1 are on every peer and stay. A pin does not remember which peers
+its user asked for: it moves as the others.
+
+It goes at the speed of repairs, \"cluster.repin_bytes_per_second\" of the peer that is
+asked, for as long as it takes. Ctrl-C ends it: what has moved stays, and the next run goes
+on. Ask the same peer again: it remembers for a day what it has moved, before daemons say
+so. Sizes are those that it knows, of what it holds; the others count as their mean.",
+        )
+        .flag(Flag::switch("dry-run", "say what would move, and move nothing"))
+        .flag(Flag::text("max-bytes", "end before more than this has moved, such as 500GB or 1TiB"))
 }
 
 fn add() -> Command {

@@ -14,7 +14,8 @@ use crate::recording::Recording;
 const CTL: &str = "ipfs-cluster-ctl";
 
 /// Commands and flags that Go's program does not have.
-const OURS: [&str; 19] = [
+const OURS: [&str; 20] = [
+    "rebalance",
     "drain",
     "log",
     "level",

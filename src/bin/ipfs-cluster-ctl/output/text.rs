@@ -1,4 +1,6 @@
 //! Documents as text.
+mod rebalance;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
