@@ -8,4 +8,5 @@ mod faults;
 mod follower;
 mod matrix;
 mod pins;
+mod rebalance;
 mod repair;
