@@ -59,7 +59,7 @@ impl Measure {
 
 /// A peer that copies come from and go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seat {
+struct Seat {
     /// What it says that it has.
     said: i128,
     /// What it had when the run began, with what was promised before.
