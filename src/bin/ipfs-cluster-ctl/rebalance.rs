@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_knows_no_such_thing_is_told_by_its_fault() {
-        let told = |code| too_old(Error { code, message: "not found".into() });
+        let told = |code| too_old(Error::new(code, "not found"));
         assert_eq!((told(404).code, told(500).message.as_str()), (404, "not found"));
         assert!(told(404).message.contains("its version does not know how"));
     }
