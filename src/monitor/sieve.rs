@@ -18,16 +18,17 @@ enum Holder {
 #[derive(Debug)]
 pub struct Sieve<'a> {
     census: &'a Census,
-    /// The peers that it knows of, sorted by their bytes.
-    known: Vec<(Vec<u8>, Holder)>,
+    /// The peers that it knows of, sorted by their tails: comparing words is several times as fast as comparing keys.
+    known: Vec<(u64, Vec<u8>, Holder)>,
 }
 
 impl<'a> Sieve<'a> {
     /// The sieve of `census`.
     #[must_use]
     pub fn of(census: &'a Census) -> Self {
-        let mut known: Vec<_> = census.known().map(|peer| (peer.to_bytes(), holder(census, peer))).collect();
-        known.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let known = census.known().map(|peer| (peer.to_bytes(), holder(census, peer)));
+        let mut known: Vec<_> = known.map(|(bytes, holder)| (tail(&bytes), bytes, holder)).collect();
+        known.sort_unstable_by_key(|(tail, ..)| *tail);
         Self { census, known }
     }
 
@@ -48,12 +49,22 @@ impl<'a> Sieve<'a> {
 
     /// What the peer of these bytes is; [`None`] when they are no peer's.
     fn holder(&self, bytes: &[u8]) -> Option<Holder> {
-        if let Ok(at) = self.known.binary_search_by(|(known, _)| known.as_slice().cmp(bytes)) {
-            return Some(self.known[at].1);
+        let wanted = tail(bytes);
+        let first = self.known.partition_point(|(tail, ..)| *tail < wanted);
+        let alike = self.known[first..].iter().take_while(|(tail, ..)| *tail == wanted);
+        for (_, known, holder) in alike {
+            if known == bytes {
+                return Some(*holder);
+            }
         }
         let peer = PeerId::from_bytes(bytes).ok()?;
         Some(holder(self.census, &peer))
     }
+}
+
+/// The last bytes of a peer ID as a number: those of a key are as good as random.
+fn tail(bytes: &[u8]) -> u64 {
+    bytes.last_chunk().map_or(0, |tail| u64::from_be_bytes(*tail))
 }
 
 fn holder(census: &Census, peer: &PeerId) -> Holder {
