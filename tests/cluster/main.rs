@@ -1,13 +1,17 @@
-//! Whole peers in this process: real swarms on loopback TCP, the real engine, real stores; no IPFS daemon answers.
+//! Whole peers in this process: real swarms on loopback TCP, the real engine, real stores; IPFS daemons are absent, or scripted.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail with them, too")]
 
 mod catch_up;
 mod converge;
 mod crash;
+mod daemon;
+mod faults;
+mod fleet;
 mod hostile;
 mod line;
 #[path = "../common/ports.rs"]
 mod ports;
+mod repair;
 mod rig;
 mod speed;
 mod trust;

@@ -4,12 +4,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use ipfs_cluster::api::http::{self, Listener, Timeouts};
+use ipfs_cluster::api::rest::{self, RestOptions};
+use ipfs_cluster::client::{Client, ClientArgs};
 use ipfs_cluster::cluster::{Args, Cluster, Peer, start};
 use ipfs_cluster::config::{Config, Environment, File, check};
 use ipfs_cluster::crdt::Summary;
 use ipfs_cluster::model::{Cid, Multiaddr, PinOptions, PinTypes, Trust};
 use ipfs_cluster::observe::Meters;
-use ipfs_cluster::task;
+use ipfs_cluster::task::{self, Task};
 use libp2p::identity::Keypair;
 use tempfile::TempDir;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -179,6 +182,17 @@ impl Node {
         tokio::task::spawn_blocking(look).await.unwrap()
     }
 
+    /// Serves its REST API, and asks it.
+    pub async fn serve(&self) -> (Client, Task) {
+        let listener = Listener::bind("/ip4/127.0.0.1/tcp/0").await.unwrap();
+        let host = format!("/ip4/127.0.0.1/tcp/{}", listener.tcp_address().unwrap().port());
+        let router = rest::router(self.cluster.clone(), &RestOptions::default());
+        let (listeners, timeouts) = (vec![listener], Timeouts::default());
+        let api = http::serve(http::Args { listeners, router, tls: None, timeouts, max_header_bytes: 4_096 });
+        let client = Client::new(&ClientArgs { hosts: vec![host], ..ClientArgs::default() }).unwrap();
+        (client, api)
+    }
+
     pub async fn stop(self) {
         drop(self.cluster);
         self.peer.stop().await.unwrap();
@@ -221,8 +235,16 @@ pub async fn until(what: &str, condition: impl FnMut() -> bool) {
     until_or(what, condition, String::new).await;
 }
 
-async fn until_or(what: &str, mut condition: impl FnMut() -> bool, shown: impl Fn() -> String) {
-    let deadline = task::now() + PATIENCE;
+/// As [`until`], for what may take so long.
+pub async fn until_within(limit: Duration, what: &str, condition: impl FnMut() -> bool) {
+    until_by(task::now() + limit, what, condition, String::new).await;
+}
+
+async fn until_or(what: &str, condition: impl FnMut() -> bool, shown: impl Fn() -> String) {
+    until_by(task::now() + PATIENCE, what, condition, shown).await;
+}
+
+async fn until_by(deadline: Instant, what: &str, mut condition: impl FnMut() -> bool, shown: impl Fn() -> String) {
     while !condition() {
         assert!(task::now() < deadline, "not in time: {what}\n{}", shown());
         tokio::time::sleep(Duration::from_millis(5)).await;
