@@ -21,6 +21,7 @@ use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};
 use crate::ipfs::{Connector, Kubo, KuboArgs, Metered, Trigger};
 use crate::model::{Alert, Multiaddr, PeerId};
+use crate::monitor::Absent;
 use crate::observe::{Meters, PinsetMeters};
 use crate::store::{Caches, LedgerDb, Options, PinsetDb, StoreError, free_space, ledger, memory_limit};
 use crate::swarm::calls::{self, Calls};
@@ -130,7 +131,9 @@ pub fn open_cluster(
     let (ledger, counts) = (Arc::new(ledger), Arc::new(Counts::default()));
     let departure = Arc::new(Departure::open(ledger.clone())?);
     let (alerts, mut parts) = open_alerts(config, own, &ledger, &counts);
-    let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), ledger, &pinset)?;
+    let members = Arc::new(Members::new(own, config.crdt.peerset_metric.clone()));
+    members.wait_for(absent(&ledger, &alerts.all()));
+    let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), ledger.clone(), &pinset)?;
     parts.push(("tracker", task));
     let inner = Inner {
         own,
@@ -145,7 +148,8 @@ pub fn open_cluster(
         calls,
         swarm,
         departure,
-        members: Arc::new(Members::new(own, config.crdt.peerset_metric.clone())),
+        members,
+        ledger,
         ipfs_id: Arc::new(IpfsId::new(ipfs.clone())),
         ipfs,
         local: Local { pinset: pinset.clone(), tracker: tracker.clone() },
@@ -160,6 +164,15 @@ pub fn open_cluster(
         stores: stores(&config.folder),
     };
     Ok((Cluster { inner: Arc::new(inner) }, parts))
+}
+
+/// The peers that lived when this one last ran. Not to know them is no reason not to start.
+fn absent(ledger: &LedgerDb, told: &[Alert]) -> Absent {
+    let pings = ledger.lives().unwrap_or_else(|error| {
+        tracing::warn!(%error, "who lived before cannot be read: a death meanwhile is not told of");
+        Vec::new()
+    });
+    Absent::new(pings, told)
 }
 
 /// A follower neither shows nor raises alerts. Those of earlier starts are no reason not to start.
@@ -300,8 +313,21 @@ pub fn repairs(config: &Config) -> Option<repair::Args> {
 
 /// What the informers tell.
 pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>) -> InformersArgs {
-    let Inner { own, peername, ipfs, trigger, ipfs_id, swarm, members, alerts, tracker, follower, departure, .. } =
-        &*cluster.inner;
+    let Inner {
+        own,
+        peername,
+        ipfs,
+        trigger,
+        ipfs_id,
+        swarm,
+        members,
+        alerts,
+        tracker,
+        follower,
+        departure,
+        ledger,
+        ..
+    } = &*cluster.inner;
     InformersArgs {
         own: *own,
         peername: peername.clone(),
@@ -323,6 +349,11 @@ pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>
         queue_size: {
             let tracker = tracker.clone();
             Arc::new(move || tracker.pin_queue_size())
+        },
+        grace: config.cluster.repin_grace,
+        keep: {
+            let ledger = ledger.clone();
+            Arc::new(move |lives| ledger.keep_lives(lives))
         },
         alerts: (!follower).then(|| alerts.clone()),
         leaving: departure.watch(),

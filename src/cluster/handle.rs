@@ -28,6 +28,7 @@ use crate::ipfs::{Connector, Trigger};
 use crate::model::{Alert, Cid, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, Replication, Trust, UnixMillis};
 use crate::monitor::rebalance::Promises;
 use crate::observe::{Meters, TRACE};
+use crate::store::LedgerDb;
 use crate::swarm::calls::{self, Calls};
 use crate::swarm::{Swarm, Traffic};
 use crate::task;
@@ -63,6 +64,8 @@ pub(super) struct Inner {
     pub members: Arc<Members>,
     pub departure: Arc<Departure>,
     pub alerts: Arc<Alerts>,
+    /// Where it is written down who lives.
+    pub ledger: Arc<LedgerDb>,
     pub ipfs: Arc<dyn Connector>,
     /// Rings when so much was pinned that its space is told anew.
     pub trigger: Trigger,

@@ -1,4 +1,5 @@
 //! Who is alive and who holds what. Pure: time is an argument, effects are returned.
+mod absent;
 mod allocate;
 mod balance;
 mod checker;
@@ -11,6 +12,7 @@ pub mod sieve;
 mod testing;
 mod window;
 
+pub use absent::Absent;
 pub use allocate::{AllocateError, Candidate, Request, Unfit, allocate};
 pub use balance::Score;
 pub use checker::Checker;

@@ -78,6 +78,11 @@ impl Window {
         newest.map(|metric| (metric.peer, UnixMillis(until(metric) / 1_000_000))).collect()
     }
 
+    /// Returns the newest metric `name` of each peer, live or not.
+    pub fn newest_named(&self, name: &str) -> impl Iterator<Item = &Metric> {
+        self.peers.values().filter_map(move |peer| peer.newest(name))
+    }
+
     /// Returns the names of the metrics that are kept, in order.
     #[must_use]
     pub fn names(&self) -> Vec<String> {

@@ -15,6 +15,7 @@ use crate::cluster::peers::{Alerts, Members};
 use crate::ipfs::{Connector, RepoStat};
 use crate::model::{Metric, PeerId};
 use crate::monitor::LEAVING;
+use crate::store::StoreError;
 use crate::task::{self, Fatal, Task};
 use crate::tracker::TrackerError;
 use crate::wire;
@@ -27,6 +28,18 @@ const GAP: Duration = Duration::from_secs(1);
 
 /// The daemon's space is asked again after this long when it did not answer.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How often it is written down who lives: a crash forgets no more.
+const KEEP_EVERY: Duration = Duration::from_mins(1);
+
+/// How long that may take at the end.
+const KEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes of a ping that are written down; a longer one says nothing.
+const KEPT_MAX: usize = 1024;
+
+/// Writes down the last pings of others; blocks for as long as the disk takes.
+pub type Keep = Arc<dyn Fn(&[Metric]) -> Result<(), StoreError> + Send + Sync>;
 
 /// What the informers tell, and how often.
 pub struct Args {
@@ -54,6 +67,10 @@ pub struct Args {
     pub members: Arc<Members>,
     /// Reads how many pins wait to be pinned.
     pub queue_size: Arc<dyn Fn() -> Result<u64, TrackerError> + Send + Sync>,
+    /// How long after the start a peer that lived before is waited for.
+    pub grace: Duration,
+    /// Where it is written down who lives.
+    pub keep: Keep,
     /// Who is told of expired metrics; a follower, who can do nothing about them, tells nobody.
     pub alerts: Option<Arc<Alerts>>,
     /// Whether this peer is being drained.
@@ -91,6 +108,7 @@ async fn run(informers: Arc<Informers>, stop: CancellationToken) -> Result<(), F
     loops.spawn(identity_loop(informers.clone()));
     loops.spawn(neighbour_loop(informers.clone()));
     loops.spawn(check_loop(informers.clone()));
+    loops.spawn(keep_loop(informers.clone()));
     loops.spawn(leaving_loop(informers.clone()));
     if let Some(disk) = informers.args.disk {
         loops.spawn(disk_loop(informers.clone(), disk));
@@ -107,6 +125,8 @@ async fn run(informers: Arc<Informers>, stop: CancellationToken) -> Result<(), F
         Some(Err(error)) = loops.join_next() => Err(error.into()),
     };
     loops.shutdown().await;
+    // A disk that hangs must not take the time of the parts below.
+    let _ = tokio::time::timeout(KEEP_MAX, informers.keep()).await;
     ended
 }
 
@@ -142,10 +162,15 @@ async fn neighbour_loop(informers: Arc<Informers>) {
 }
 
 async fn check_loop(informers: Arc<Informers>) {
-    let Args { members, alerts, own, check_interval, .. } = &informers.args;
+    let Args { members, alerts, own, check_interval, grace, .. } = &informers.args;
+    // Waited for by the clock that nobody sets.
+    let began = task::now();
     loop {
         tokio::time::sleep(*check_interval).await;
-        let new = members.check(task::wall());
+        let mut new = members.check(task::wall());
+        if task::now().duration_since(began) >= *grace {
+            new.extend(members.give_up(task::wall()));
+        }
         tell_clocks(members);
         let Some(alerts) = alerts else { continue };
         for alert in new {
@@ -154,6 +179,13 @@ async fn check_loop(informers: Arc<Informers>) {
             }
             alerts.raise(alert);
         }
+    }
+}
+
+async fn keep_loop(informers: Arc<Informers>) {
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        informers.keep().await;
     }
 }
 
@@ -288,6 +320,21 @@ impl Informers {
         tokio::select! {
             Ok(()) = trigger.changed() => (),
             () = tokio::time::sleep(wait.saturating_sub(GAP)) => (),
+        }
+    }
+
+    /// Writes down who lives, so that the next start misses those that died meanwhile; for alerts alone.
+    async fn keep(&self) {
+        let Args { members, keep, alerts, .. } = &self.args;
+        if alerts.is_none() {
+            return;
+        }
+        let (keep, mut pings) = (keep.clone(), members.last_pings(task::wall()));
+        pings.iter_mut().filter(|ping| ping.value.len() > KEPT_MAX).for_each(|ping| ping.value.clear());
+        match tokio::task::spawn_blocking(move || keep(&pings)).await {
+            Ok(Ok(())) => (),
+            Ok(Err(error)) => tracing::warn!(%error, "it is not written down who lives"),
+            Err(error) => tracing::warn!(%error, "it is not written down who lives"),
         }
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ipfs::fake::Fake;
+use crate::monitor::Absent;
 
 /// Informers whose messages are kept; time is virtual.
 struct Bench {
@@ -35,6 +36,8 @@ fn bench(change: impl FnOnce(&mut Args), prepare: impl FnOnce(&Fake)) -> Bench {
         }),
         members: members.clone(),
         queue_size: Arc::new(move || length.lock().unwrap().ok_or(TrackerError::Ended)),
+        grace: Duration::from_mins(5),
+        keep: Arc::new(|_| Ok(())),
         alerts: None,
         leaving: leaving.subscribe(),
         trigger: watch::Sender::new(()).subscribe(),
@@ -179,4 +182,46 @@ async fn much_that_is_pinned_has_space_and_queue_told_before_their_time_and_once
         assert!((2..=4).contains(&told), "{name} was told {told} times in four seconds");
     }
     bench.task.stop().await.unwrap();
+}
+
+fn ping_of(peer: PeerId) -> Metric {
+    crate::cluster::testing::metric_of("ping", peer, 0)
+}
+
+fn alerts() -> Arc<Alerts> {
+    Arc::new(Alerts::new(Vec::new(), Arc::default()).0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lived_before_and_is_not_heard_within_the_grace_is_an_alert_once() {
+    let (heard, lost, alerts) = (PeerId::random(), PeerId::random(), alerts());
+    let shown = alerts.clone();
+    let bench = bench(|args| args.alerts = Some(alerts), |_| ());
+    bench.members.wait_for(Absent::new([ping_of(heard), ping_of(lost)], &[]));
+    tokio::time::sleep(MINUTE * 4).await;
+    bench.members.receive(ping_of(heard), task::wall());
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    assert_eq!(shown.count(), 0);
+    for _ in 0..10 {
+        tokio::time::sleep(MINUTE).await;
+        assert_eq!(shown.all().iter().map(|alert| alert.metric.peer).collect::<Vec<_>>(), [lost]);
+    }
+    bench.task.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_lives_is_written_down_every_minute_and_at_the_end() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let (written, other, absent) = (kept.clone(), PeerId::random(), PeerId::random());
+    let keep: Keep = Arc::new(move |lives| {
+        written.lock().unwrap().push(lives.iter().map(|ping| ping.peer).collect::<Vec<_>>());
+        Ok(())
+    });
+    let bench = bench(|args| (args.alerts, args.keep) = (Some(alerts()), keep), |_| ());
+    bench.members.receive(ping_of(other), task::wall());
+    tokio::time::sleep(MINUTE * 3 + Duration::from_secs(1)).await;
+    assert_eq!(*kept.lock().unwrap(), [[other], [other], [other]]);
+    bench.members.wait_for(Absent::new([ping_of(absent)], &[]));
+    bench.task.stop().await.unwrap();
+    assert_eq!(kept.lock().unwrap()[3..], [[other, absent]], "who is still waited for is not forgotten");
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use super::ping;
 use super::ping::Names;
 use crate::model::{Alert, Metric, PeerId, UnixMillis};
-use crate::monitor::{Candidate, Census, Checker, Clocks, LEAVING, Window};
+use crate::monitor::{Absent, Candidate, Census, Checker, Clocks, LEAVING, Window};
+
+/// A ping that expired this long ago may not have been told of yet.
+const UNTOLD: Duration = Duration::from_mins(1);
 
 /// The metric window and its checker, shared by all parts of the peer.
 ///
@@ -22,6 +25,7 @@ struct State {
     window: Window,
     checker: Checker,
     clocks: Clocks,
+    absent: Absent,
 }
 
 impl Members {
@@ -31,11 +35,32 @@ impl Members {
         Self { own, peerset_metric, state: Mutex::default() }
     }
 
+    /// Waits for peers that lived when this one last ran.
+    pub fn wait_for(&self, absent: Absent) {
+        self.lock().absent = absent;
+    }
+
+    /// Returns alerts for those that were waited for in vain; they are not waited for any more.
+    pub fn give_up(&self, now: UnixMillis) -> Vec<Alert> {
+        self.lock().absent.give_up(now)
+    }
+
+    /// Returns the last ping of each other peer that lives, or whose end may not have been told of.
+    #[must_use]
+    pub fn last_pings(&self, now: UnixMillis) -> Vec<Metric> {
+        let state = self.lock();
+        let until = |ping: &Metric| UnixMillis(ping.expire_nanos.max(ping.received_nanos) / 1_000_000).plus(UNTOLD);
+        let newest = state.window.newest_named("ping").filter(|ping| ping.peer != self.own && ping.valid);
+        let recent = newest.filter(|ping| now < until(ping));
+        recent.chain(state.absent.waiting()).cloned().collect()
+    }
+
     /// Takes a metric whose sender is who it says; returns whether it was kept.
     pub fn receive(&self, metric: Metric, now: UnixMillis) -> bool {
         let mut state = self.lock();
         if metric.name == "ping" && metric.peer != self.own {
             state.clocks.hear(&metric, now);
+            state.absent.heard(&metric.peer);
         }
         state.window.insert(metric, now)
     }

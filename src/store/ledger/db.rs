@@ -9,8 +9,8 @@ use super::commit::{Batch, due_key};
 use super::counts::Counts;
 use super::news;
 use super::row::{Row, damaged};
-use super::tables::{ALERTS, COUNTS, DUE, EVENTS, EVENTS_MAX, LEDGER_FILE, META, PEERS, STATUS, VERSION};
-use crate::model::{Cid, Event, Metric, PeerId, UnixMillis};
+use super::tables::{ALERTS, COUNTS, DUE, EVENTS, EVENTS_MAX, LEDGER_FILE, META, PEERS, PEERS_MAX, STATUS, VERSION};
+use crate::model::{Cid, Event, Metric, UnixMillis};
 use crate::store::{Caches, StoreError, file};
 
 /// What a ledger is opened with.
@@ -214,40 +214,29 @@ impl LedgerDb {
         self.read(|tx| Ok(tx.open_table(EVENTS)?.last()?.map_or(0, |(number, _)| number.value() + 1)))
     }
 
-    /// Keeps metrics, each in the place of its peer's last of that name.
+    /// Keeps the last signs of life of peers, in the place of those that were kept before.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub fn put_metrics(&self, metrics: &[Metric]) -> Result<(), StoreError> {
+    /// [`StoreError`]; those that were kept before are then.
+    pub fn keep_lives(&self, lives: &[Metric]) -> Result<(), StoreError> {
         self.write(|tx| {
+            tx.delete_table(PEERS)?;
             let mut peers = tx.open_table(PEERS)?;
-            for metric in metrics {
+            for metric in lives.iter().take(PEERS_MAX) {
                 peers.insert(news::metric_key(metric).as_slice(), news::encode_metric(metric).as_slice())?;
             }
             Ok(())
         })
     }
 
-    /// The last metrics, by peer and name.
+    /// The last signs of life that are kept, by peer.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn metrics(&self) -> Result<Vec<Metric>, StoreError> {
+    pub fn lives(&self) -> Result<Vec<Metric>, StoreError> {
         self.read(|tx| {
             let peers = tx.open_table(PEERS)?;
             peers.iter()?.map(|row| news::decode_metric(row?.1.value()).ok_or_else(damaged)).collect()
-        })
-    }
-
-    /// Lets go of the metrics of a peer.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn forget_peer(&self, peer: &PeerId) -> Result<(), StoreError> {
-        self.write(|tx| {
-            let of_peer = |_: &[u8], metric: &[u8]| news::decode_metric(metric).is_none_or(|m| m.peer != *peer);
-            tx.open_table(PEERS)?.retain(of_peer)?;
-            Ok(())
         })
     }
 

@@ -7,6 +7,8 @@ pub const LEDGER_FILE: &str = "ledger.redb";
 pub const EVENTS_MAX: u64 = 100_000;
 /// Alerts kept, as Go keeps them.
 pub const ALERTS_MAX: u64 = 1_000;
+/// Peers whose last sign of life is kept: more than are known at a time.
+pub const PEERS_MAX: usize = 10_000;
 /// The version of these tables.
 pub(super) const VERSION: u32 = 1;
 
@@ -32,5 +34,6 @@ pub(super) const COUNTS: TableDefinition<'static, u8, u64> = TableDefinition::ne
 pub(super) const EVENTS: Numbered = TableDefinition::new("EVENTS");
 /// Number -> alert, oldest first; the oldest goes when there are more than [`ALERTS_MAX`].
 pub(super) const ALERTS: Numbered = TableDefinition::new("ALERTS");
-/// (peer, metric's name) -> the last metric. Until it is taken out with its peer.
+/// (peer, metric's name) -> the last ping of a peer that lived, at most [`PEERS_MAX`]. Written anew every minute and at the
+/// end, so that a death while this peer is away is noticed.
 pub(super) const PEERS: Bytes = TableDefinition::new("PEERS");

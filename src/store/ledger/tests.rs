@@ -1,7 +1,7 @@
 use multihash::Multihash;
 
 use super::*;
-use crate::model::{Happening, TrackerStatus};
+use crate::model::{Happening, Metric, PeerId, TrackerStatus};
 use crate::store::ledger::Due;
 
 fn cid(n: u64) -> Cid {
@@ -118,7 +118,7 @@ fn events_are_a_ring() {
 }
 
 #[test]
-fn metrics_replace_each_other() {
+fn the_last_signs_of_life_take_the_place_of_those_before_and_are_bounded() {
     let (_dir, ledger) = open();
     let metric = |value: &str, peer| Metric {
         name: "ping".into(),
@@ -131,10 +131,12 @@ fn metrics_replace_each_other() {
         received_nanos: 0,
     };
     let (a, b) = (PeerId::random(), PeerId::random());
-    ledger.put_metrics(&[metric("old", a), metric("b", b)]).unwrap();
-    ledger.put_metrics(&[metric("new", a)]).unwrap();
-    ledger.forget_peer(&b).unwrap();
-    assert_eq!(ledger.metrics().unwrap(), [metric("new", a)]);
+    ledger.keep_lives(&[metric("old", a), metric("b", b)]).unwrap();
+    ledger.keep_lives(&[metric("new", a)]).unwrap();
+    assert_eq!(ledger.lives().unwrap(), [metric("new", a)]);
+    let many: Vec<_> = (0..PEERS_MAX + 5).map(|_| metric("", PeerId::random())).collect();
+    ledger.keep_lives(&many).unwrap();
+    assert_eq!(ledger.lives().unwrap().len(), PEERS_MAX);
 }
 
 #[test]
