@@ -42,7 +42,7 @@ pub enum Mood {
     Garbage,
     /// It answers for another CID.
     OtherCid,
-    /// A line without an end, as fast as it is read.
+    /// A line without an end, some MiB every second.
     EndlessLine,
     /// Good lines about something else, without an end.
     EndlessLines,
@@ -209,7 +209,7 @@ async fn answer(shared: &Shared, mood: Mood, call: &Call<'_>, stream: &mut TcpSt
             chunk(stream, b"{}\n").await?;
             end(stream, FULL).await
         }
-        Mood::EndlessLine => endless(stream, &[b'x'; 16 << 10], Duration::ZERO).await,
+        Mood::EndlessLine => endless(stream, &[b'x'; 16 << 10], Duration::from_millis(5)).await,
         Mood::EndlessLines => {
             // Every answer's fields.
             let line = format!("{{\"ID\":\"{ID}\",\"Cid\":\"{OTHER}\",\"Type\":\"recursive\",\"RepoSize\":1}}\n");
