@@ -305,6 +305,7 @@ impl Actor {
     }
 
     fn handle(&mut self, command: Command) {
+        self.health.look_again(self.clock.now());
         match command {
             Command::Recover { cids, reply } => {
                 let queued = self.recover(cids);

@@ -52,6 +52,11 @@ impl Health {
         self.space.again(now)
     }
 
+    /// Somebody asks for another try: whether there is room is seen at once.
+    pub fn look_again(&mut self, now: UnixMillis) {
+        self.space.look_again(now);
+    }
+
     /// When the daemon is to be asked; [`None`] while it is being asked.
     pub fn ask_at(&self) -> Option<UnixMillis> {
         let measure_at = self.space.measure_at().filter(|_| self.is_good());

@@ -85,6 +85,14 @@ impl Space {
         self.refused.take_if(|last| now >= last.again);
     }
 
+    /// Somebody says that there is room: it is tried at once.
+    pub fn look_again(&mut self, now: UnixMillis) {
+        if let Some(last) = &mut self.refused {
+            last.again = last.again.min(now);
+        }
+        self.measure_at = self.measure_at.map(|at| at.min(now));
+    }
+
     /// Returns for how many pins there is room.
     pub fn room(&self, now: UnixMillis) -> Room {
         match (&self.over, &self.refused) {
@@ -175,6 +183,10 @@ mod tests {
             assert_eq!((space.room(now), space.again(now)), (Room::Few, None));
         }
         assert!(space.reason().unwrap().ends_with(": no space left on device"));
+        space.refused("no space left on device".into(), now);
+        assert_eq!(space.room(now), Room::Nothing);
+        space.look_again(now);
+        assert_eq!(space.room(now), Room::Few, "somebody made room");
         space.fitted(now);
         assert_eq!((space.room(now), space.reason()), (Room::Enough, None));
     }
