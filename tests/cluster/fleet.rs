@@ -59,9 +59,15 @@ impl Fleet {
         }
         let ids = homes.iter().map(|home| home.keypair.public().to_peer_id()).collect();
         let fleet = Self { homes, nodes, daemons, ids };
-        let knows = |node: &Node| ["ping", "freespace"].iter().all(|name| node.cluster.metrics(name).len() == PEERS);
-        until_within(patience(), "all know each other", || fleet.living().all(|(_, node)| knows(node))).await;
+        fleet.until_acquainted().await;
         fleet
+    }
+
+    /// Waits until all that live know each other, and each other's space.
+    pub async fn until_acquainted(&self) {
+        let living = self.living().count();
+        let knows = |node: &Node| ["ping", "freespace"].iter().all(|name| node.cluster.metrics(name).len() >= living);
+        until_within(patience(), "all know each other", || self.living().all(|(_, node)| knows(node))).await;
     }
 
     /// The peers that live, with their numbers.
