@@ -7,16 +7,15 @@ mod clocks;
 mod distance;
 pub mod rebalance;
 mod repair;
+pub mod share;
 pub mod sieve;
 #[cfg(test)]
 mod testing;
 mod window;
 
-pub use absent::Absent;
+pub use self::{absent::Absent, clocks::Clocks, distance::Distance};
 pub use allocate::{AllocateError, Candidate, Request, Unfit, allocate};
 pub use balance::Score;
 pub use checker::Checker;
-pub use clocks::Clocks;
-pub use distance::Distance;
 pub use repair::{Brake, Census, LEAVING, Listening, Rounds, Standing};
 pub use window::Window;
