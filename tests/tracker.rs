@@ -96,6 +96,7 @@ fn begin(dir: &Path, pinset: &Arc<Pinset>, ipfs: &Arc<Kubo>) -> (Tracker, Task) 
         ledger: Arc::new(LedgerDb::open(dir).expect("a ledger")),
         wishes: pinset.clone(),
         others: pinset.clone(),
+        share: None,
         own: PeerId::random(),
         peername: "a".into(),
         concurrent_pins: NonZeroUsize::new(10).expect("not 0"),

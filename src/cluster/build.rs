@@ -9,12 +9,14 @@ use libp2p::identity::Keypair;
 use libp2p::multiaddr::Protocol;
 use tokio::sync::{mpsc, watch};
 
-use super::chores::{Periods, repair};
+use super::chores::{Periods, repair, share};
 use super::flow::Defaults;
 use super::handle::throttle::Throttle;
 use super::handle::{Cluster, Inner};
 use super::net::{Counts, METRICS_TOPIC};
-use super::peers::{Alerts, Courier, CourierArgs, Departure, Disk, InformersArgs, IpfsId, Keeper, Members, Post};
+use super::peers::{
+    Alerts, Courier, CourierArgs, Departure, Disk, InformersArgs, IpfsId, Keeper, Members, Post, Sharing, as_share,
+};
 use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
 use super::status::{Holders, Local};
 use crate::config::{Config, DiskMetric, Endpoint};
@@ -133,8 +135,22 @@ pub fn open_cluster(
     let (alerts, mut parts) = open_alerts(config, own, &ledger, &counts);
     let members = Arc::new(Members::new(own, config.crdt.peerset_metric.clone()));
     members.wait_for(absent(&ledger, &alerts.all()));
-    let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), ledger.clone(), &pinset)?;
+    let sharing = open_sharing(config, own, &ledger)?.map(Arc::new);
+    let of_ledger = (ledger.clone(), sharing.clone());
+    let (tracker, task) = open_tracker(config, own, (ipfs.clone(), calls.clone()), of_ledger, &pinset)?;
     parts.push(("tracker", task));
+    if let Some(sharing) = sharing.clone() {
+        let wishes = Arc::new(PinsetWishes::new(pinset.clone()));
+        let args = share::Args {
+            own,
+            sharing,
+            members: members.clone(),
+            wishes,
+            ledger: ledger.clone(),
+            tracker: tracker.clone(),
+        };
+        parts.insert(0, ("share", share::spawn(args)));
+    }
     let inner = Inner {
         own,
         trigger,
@@ -150,6 +166,7 @@ pub fn open_cluster(
         departure,
         members,
         ledger,
+        sharing,
         ipfs_id: Arc::new(IpfsId::new(ipfs.clone())),
         ipfs,
         local: Local { pinset: pinset.clone(), tracker: tracker.clone() },
@@ -231,11 +248,19 @@ fn defaults(config: &Config) -> Defaults {
     Defaults { min, max }
 }
 
+/// The share of a follower with a budget; peers that write hold what they are given.
+fn open_sharing(config: &Config, own: PeerId, ledger: &LedgerDb) -> Result<Option<Sharing>, StoreError> {
+    let Some(max_bytes) = config.follower.max_bytes.filter(|_| config.cluster.follower_mode) else { return Ok(None) };
+    let copies = usize::try_from(config.follower.copies.get()).unwrap_or(usize::MAX);
+    let beat = config.cluster.monitor_ping_interval;
+    Sharing::open(&own, (max_bytes.get(), copies), beat, ledger, task::wall()).map(Some)
+}
+
 fn open_tracker(
     config: &Config,
     own: PeerId,
     (ipfs, calls): (Arc<dyn Connector>, Calls),
-    ledger: Arc<LedgerDb>,
+    (ledger, sharing): (Arc<LedgerDb>, Option<Arc<Sharing>>),
     pinset: &Pinset,
 ) -> Result<(Tracker, Task), Fatal> {
     Ok(tracker::spawn(tracker::Args {
@@ -244,6 +269,7 @@ fn open_tracker(
         ipfs,
         ledger,
         others: Arc::new(Holders::new(calls)),
+        share: as_share(sharing.as_ref()),
         wishes: Arc::new(PinsetWishes::new(pinset.clone())),
         concurrent_pins: config.tracker.concurrent_pins.try_into()?,
         max_queue: config.tracker.max_pin_queue_size,
@@ -313,6 +339,7 @@ pub fn repairs(config: &Config) -> Option<repair::Args> {
 
 /// What the informers tell.
 pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>) -> InformersArgs {
+    let inner = &*cluster.inner;
     let Inner {
         own,
         peername,
@@ -327,7 +354,7 @@ pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>
         departure,
         ledger,
         ..
-    } = &*cluster.inner;
+    } = inner;
     InformersArgs {
         own: *own,
         peername: peername.clone(),
@@ -358,6 +385,7 @@ pub fn informer_args(config: &Config, cluster: &Cluster, bell: watch::Sender<()>
         alerts: (!follower).then(|| alerts.clone()),
         leaving: departure.watch(),
         trigger: trigger.bell(),
+        share: inner.sharing.as_ref().map(|sharing| sharing.terms()),
         bell,
     }
 }

@@ -1,5 +1,6 @@
 //! What a peer does now and then: get to know new neighbours, connect IPFS daemons, unpin what expired, tell its counters.
 pub mod repair;
+pub mod share;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -20,7 +20,7 @@ use tracing::instrument;
 use super::error::Error;
 use super::flow::{self, Defaults};
 use super::net::{Counts, Notices};
-use super::peers::{Alerts, Departure, IpfsId, Members};
+use super::peers::{Alerts, Departure, IpfsId, Members, Sharing};
 use super::pinset::Pinset;
 use super::status::Local;
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
@@ -71,6 +71,8 @@ pub(super) struct Inner {
     pub trigger: Trigger,
     pub ipfs_id: Arc<IpfsId>,
     pub local: Local,
+    /// Its share; none when it has no budget.
+    pub sharing: Option<Arc<Sharing>>,
     pub counts: Arc<Counts>,
     pub notices: Arc<Notices>,
     /// What pins that get new holders pay, whoever gives them.

@@ -6,6 +6,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use super::error::Error;
 use super::handle::Cluster;
+use super::peers::Spending;
 use super::pinset::Pinset;
 use super::status::blocking;
 use crate::crdt::{Backup, BackupStep, Input, Notice, Summary};
@@ -29,6 +30,8 @@ pub struct ReplicationHealth {
     pub notices: Vec<(UnixMillis, Notice)>,
     /// By how many milliseconds the clocks of other peers are ahead of this one's, as far as it is known.
     pub clocks: Vec<(PeerId, i64)>,
+    /// How a follower with a byte budget spends it.
+    pub spending: Option<Spending>,
 }
 
 impl Cluster {
@@ -36,7 +39,12 @@ impl Cluster {
     #[must_use]
     pub fn replication(&self) -> ReplicationHealth {
         let summary = self.inner.pinset.summary().borrow().clone();
-        ReplicationHealth { summary, notices: self.inner.notices.all(), clocks: self.inner.members.skews() }
+        ReplicationHealth {
+            summary,
+            notices: self.inner.notices.all(),
+            clocks: self.inner.members.skews(),
+            spending: self.inner.sharing.as_ref().map(|sharing| sharing.spending()),
+        }
     }
 
     /// A copy of the whole pinset with all that is applied now, as a file that `state import --format snapshot` reads.

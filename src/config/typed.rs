@@ -16,6 +16,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// `cluster`.
     pub cluster: ClusterConfig,
+    /// `follower`.
+    pub follower: FollowerConfig,
     /// `consensus.crdt`.
     pub crdt: CrdtConfig,
     /// `api.restapi`; absent: no REST API.
@@ -38,6 +40,15 @@ pub struct Config {
     pub metrics: Option<MetricsConfig>,
     /// `observations.tracing`; absent: off.
     pub tracing: Option<TracingConfig>,
+}
+
+/// What a follower holds of what is for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerConfig {
+    /// The bytes that it holds at most; [`None`]: it holds everything.
+    pub max_bytes: Option<NonZeroU64>,
+    /// How many followers with a budget are to hold each pin.
+    pub copies: NonZeroU32,
 }
 
 /// The peer itself and its swarm.

@@ -40,6 +40,7 @@ struct State {
     repo: Option<RepoStat>,
     full: bool,
     unpins_fail: bool,
+    size_unknown: bool,
     list_cut: bool,
     list_endless: bool,
     calls: Vec<String>,
@@ -90,6 +91,11 @@ impl Fake {
     /// Its disk has no room, or has some again.
     pub fn set_full(&self, full: bool) {
         self.0.lock().unwrap().full = full;
+    }
+
+    /// Only a walk tells how large a DAG is, or its root does again.
+    pub fn set_size_unknown(&self, unknown: bool) {
+        self.0.lock().unwrap().size_unknown = unknown;
     }
 
     /// Unpins fail, or do not any more.
@@ -250,6 +256,9 @@ impl Connector for Fake {
 
     fn size(&self, cid: Cid) -> BoxFuture<'static, Result<Option<u64>, IpfsError>> {
         let state = self.0.lock().unwrap();
+        if state.size_unknown {
+            return async { Ok(None) }.boxed();
+        }
         let size = match state.scripts.get(&cid) {
             None | Some(Script::Fail(_)) => Ok(Some(1000)),
             Some(Script::Slow(blocks, _)) => Ok(Some(blocks * 1000)),

@@ -18,9 +18,9 @@ use super::daemon::{Room, View};
 use super::feed::{Feed, Step};
 use super::jobs::{Call, Jobs, Told};
 use super::sweep::{self, Found, Sweep};
-use super::wishes::{Wishes, is_wanted};
+use super::wishes::{Wanted, Wishes};
 use crate::ipfs::Connector;
-use crate::model::{Cid, Happening, MaxDepth, PeerId, Pin, UnixMillis};
+use crate::model::{Cid, Happening, MaxDepth, Pin, UnixMillis};
 use crate::store::StoreError;
 use crate::store::ledger::{Due, Row};
 use crate::task::{self, Fatal};
@@ -43,7 +43,7 @@ const SWEEP_AGAIN: Duration = Duration::from_mins(1);
 pub(super) struct Actor {
     ipfs: Arc<dyn Connector>,
     wishes: Arc<dyn Wishes>,
-    own: PeerId,
+    wanted: Wanted,
     recover_interval: Duration,
     commands: mpsc::Receiver<Command>,
     changed: watch::Receiver<u64>,
@@ -96,12 +96,12 @@ impl Actor {
             feed: Feed::new(args.ledger.cursor()?, &*args.wishes),
             generation: args.ledger.generation()?,
             changed: args.wishes.changed(),
-            jobs: Jobs::new(args.ipfs.clone(), args.others),
+            jobs: Jobs::new(args.ipfs.clone(), args.others, args.share.clone()),
             health: Health::new(args.ipfs.clone(), args.disk_high_water, daemon, clock.now()),
-            book: Book::new(args.ledger, args.max_queue.map(|max| max.get() as u64))?,
+            book: Book::new(args.ledger, args.max_queue.map(|max| max.get() as u64), args.share.clone())?,
             ipfs: args.ipfs,
             wishes: args.wishes,
-            own: args.own,
+            wanted: Wanted { own: args.own, share: args.share },
             recover_interval: args.recover_interval,
             commands,
             clock,
@@ -234,7 +234,7 @@ impl Actor {
         let effects = match (kind, pin, row) {
             (Kind::Pin, Ok(pin), Some(row)) => {
                 let direct = pin.max_depth == MaxDepth::Direct;
-                self.jobs.prepare(cid, Call::pin(pin));
+                self.jobs.prepare(cid, Call::pin(pin, row.bytes));
                 self.queue.start(cid, kind, Row { direct, ..row }, now)
             }
             (Kind::Unpin, Err(call), Some(row)) => {
@@ -256,12 +256,13 @@ impl Actor {
 
     /// The row of a CID, and its pin if the daemon is to hold it; if it is not, how the daemon lets go of it.
     fn look(&self, cid: &Cid) -> Result<(Option<Row>, Result<Pin, Call>), TrackerError> {
+        let row = self.book.row(cid)?;
         let wish = match self.wishes.pin(cid)? {
-            Some(pin) if is_wanted(&pin, &self.own) => Ok(pin),
-            Some(pin) if pin.is_remote(&self.own) => Err(Call::leave(&pin)),
+            Some(pin) if self.wanted.is_wanted(&pin, row.as_ref()) => Ok(pin),
+            Some(pin) if pin.is_remote(&self.wanted.own) => Err(Call::leave(&pin)),
             Some(_) | None => Err(Call::Unpin),
         };
-        Ok((self.book.row(cid)?, wish))
+        Ok((row, wish))
     }
 
     fn apply(&mut self, effects: Vec<Effect>, now: UnixMillis) {
@@ -313,6 +314,11 @@ impl Actor {
                 let _ = reply.send(queued);
             }
             Command::Sweep => self.sweep_at = self.clock.now(),
+            Command::Look { cids, reply } => {
+                let now = self.clock.now();
+                let looked = cids.iter().try_for_each(|cid| self.wish(cid, false, now).map(drop));
+                let _ = reply.send(looked);
+            }
         }
     }
 
@@ -351,11 +357,13 @@ impl Actor {
     fn heard(&mut self, told: Told, row: Option<Row>) {
         let now = self.clock.now();
         self.health.heard(&told, now);
-        let effects = match told {
-            Told::Progress(cid, progress) => self.queue.progress(cid, progress, row, now),
-            Told::Ended(cid, outcome) => self.queue.done(cid, outcome, row, now),
+        let (ended, effects) = match told {
+            Told::Progress(cid, progress) => (None, self.queue.progress(cid, progress, row, now)),
+            Told::Ended(cid, outcome) => (Some(cid), self.queue.done(cid, outcome, row, now)),
         };
         self.apply(effects, now);
+        // Not before what is held is counted: no other transfer may take its room meanwhile.
+        self.jobs.close(ended.as_ref());
     }
 
     /// Whether there are wishes to read or rows to judge.
@@ -416,7 +424,7 @@ impl Actor {
     fn wish(&mut self, cid: &Cid, again: bool, now: UnixMillis) -> Result<bool, TrackerError> {
         let (pin, row) = (self.wishes.pin(cid)?, self.book.row(cid)?);
         let is_wished = pin.is_some();
-        let effects = match pin.filter(|pin| is_wanted(pin, &self.own)) {
+        let effects = match pin.filter(|pin| self.wanted.is_wanted(pin, row.as_ref())) {
             Some(pin) => self.queue.want(*cid, pin.max_depth == MaxDepth::Direct, again, row, now),
             None => self.queue.forget(*cid, row, now),
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::wishes::{Wishes, WishesError};
+use super::wishes::{Share, Wishes, WishesError};
 use crate::ipfs::Connector;
 use crate::model::{Cid, PeerId};
 use crate::store::StoreError;
@@ -22,6 +22,8 @@ pub struct Args {
     pub wishes: Arc<dyn Wishes>,
     /// Whom it asks before it lets go of what others are to hold.
     pub others: Arc<dyn Others>,
+    /// Its share of what is for everybody; [`None`]: all of it.
+    pub share: Option<Arc<dyn Share>>,
     /// This peer.
     pub own: PeerId,
     /// Its label.
@@ -68,4 +70,6 @@ pub(super) enum Command {
     Recover { cids: Vec<Cid>, reply: oneshot::Sender<Result<Vec<(Cid, Row)>, TrackerError>> },
     /// Hold the daemon's pins against the ledger.
     Sweep,
+    /// Look whether these are wanted; answered when that is done.
+    Look { cids: Vec<Cid>, reply: oneshot::Sender<Result<(), TrackerError>> },
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::core::Effect;
+use super::wishes::{Share, held};
 use crate::model::{Cid, Event, Happening, TrackerStatus as Status, UnixMillis};
 use crate::store::StoreError;
 use crate::store::ledger::{Batch, LedgerDb, Row};
@@ -21,7 +22,6 @@ const GATHER: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The ledger with the rows that are not committed yet.
-#[derive(Debug)]
 pub(super) struct Book {
     ledger: Arc<LedgerDb>,
     open: Batch,
@@ -30,6 +30,7 @@ pub(super) struct Book {
     commits: JoinSet<Result<(), StoreError>>,
     not_before: UnixMillis,
     queued: Option<Queued>,
+    share: Option<Arc<dyn Share>>,
 }
 
 /// How many pins are queued, where that is bounded.
@@ -40,12 +41,16 @@ struct Queued {
 }
 
 impl Book {
-    /// A book over `ledger`; `queued_max` bounds the pins that are queued.
-    pub fn new(ledger: Arc<LedgerDb>, queued_max: Option<u64>) -> Result<Self, StoreError> {
+    /// A book over `ledger`; `queued_max` bounds the pins that are queued, `share` counts the bytes that are held.
+    pub fn new(
+        ledger: Arc<LedgerDb>,
+        queued_max: Option<u64>,
+        share: Option<Arc<dyn Share>>,
+    ) -> Result<Self, StoreError> {
         let (open, commits) = (Batch::default(), JoinSet::new());
         let count = |max| Ok::<_, StoreError>(Queued { now: ledger.counts()?.of(Status::PinQueued), max });
         let queued = queued_max.map(count).transpose()?;
-        Ok(Self { ledger, open, urgent: false, writing: None, commits, not_before: UnixMillis(0), queued })
+        Ok(Self { ledger, open, urgent: false, writing: None, commits, not_before: UnixMillis(0), queued, share })
     }
 
     /// Returns whether as many pins are queued as may be.
@@ -53,9 +58,13 @@ impl Book {
         self.queued.as_ref().is_some_and(|queued| queued.now >= queued.max)
     }
 
-    /// Counts what is queued, committed or not.
-    fn count(&mut self, cid: &Cid, new: Status) {
-        let was = self.queued.is_some().then(|| self.row(cid).ok().flatten()).flatten();
+    /// Counts what is queued and what is held, committed or not.
+    fn count(&mut self, cid: &Cid, new: Status, row: Option<&Row>) {
+        let is_counted = self.queued.is_some() || self.share.is_some();
+        let was = is_counted.then(|| self.row(cid).ok().flatten()).flatten();
+        if let Some(share) = &self.share {
+            share.count(cid, held(was.as_ref()), held(row));
+        }
         if let Some(queued) = &mut self.queued {
             let was = was.is_some_and(|row| row.status == Status::PinQueued);
             queued.now = (queued.now + u64::from(new == Status::PinQueued)).saturating_sub(u64::from(was));
@@ -90,7 +99,7 @@ impl Book {
             Effect::Cancel(_) => return false,
         };
         let status = row.as_ref().map_or(Status::Unpinned, |row| row.status);
-        self.count(&cid, status);
+        self.count(&cid, status, row.as_ref());
         if is_news(status) {
             let error = row.as_ref().map_or(String::new(), |row| row.error.clone());
             self.open.events.push(Event { at: now, what: Happening::Came { cid, status, error } });

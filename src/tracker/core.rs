@@ -22,6 +22,8 @@ const PARKED: Duration = Duration::from_mins(1);
 const KEPT: Duration = Duration::from_mins(1);
 /// Pins that find out together whether the daemon has room again.
 const TRIALS: usize = 4;
+/// After this long a pin is tried again that there was no room for, if it is still wanted then.
+const NO_ROOM: Duration = Duration::from_mins(1);
 const LEAVING: &str = "kept until enough of the peers that are to hold it do";
 /// Go's texts.
 const QUEUE_FULL: &str = "pin/unpin operation queue is full. Try increasing max_pin_queue_size";
@@ -80,6 +82,8 @@ pub(super) enum Outcome {
     Cancelled,
     /// Nothing was done: the peers that are to hold it instead do not yet.
     Kept,
+    /// There is no room for it, for this reason.
+    NoRoom(String),
 }
 
 /// Why a job is being cancelled.
@@ -172,7 +176,7 @@ impl Queue {
             return vec![Effect::Remove(cid)];
         }
         let attempts = if old.status == Status::UnpinError { old.attempts } else { 0 };
-        let row = Row { asked: true, attempts, ..Row::new(Status::UnpinQueued, Due::At(now), now) };
+        let row = Row { asked: true, attempts, bytes: old.bytes, ..Row::new(Status::UnpinQueued, Due::At(now), now) };
         self.requeue(cid, Lane::Unpin, row)
     }
 
@@ -356,6 +360,11 @@ impl Queue {
                 let hot = job.phase == Phase::Ending(Why::Crowded);
                 return self.requeue(cid, if hot { Lane::Hot } else { Lane::Fresh }, row);
             }
+            (Outcome::NoRoom(error), _) => {
+                let (status, due, attempts) =
+                    (Status::PinQueued, Due::At(now.plus(NO_ROOM)), row.attempts.saturating_sub(1));
+                return vec![Effect::Put(cid, Row { status, due, since: now, attempts, error, ..row })];
+            }
             (Outcome::Failed(error), _) => error,
         };
         self.failed(cid, Status::PinError, &error, &row, now)
@@ -365,7 +374,7 @@ impl Queue {
         match outcome {
             Outcome::Done(_) => vec![Effect::Remove(cid)],
             Outcome::Failed(error) => self.failed(cid, Status::UnpinError, &error, &row, now),
-            Outcome::Cancelled => {
+            Outcome::Cancelled | Outcome::NoRoom(_) => {
                 let row = Row { status: Status::UnpinQueued, due: Due::At(now), since: now, ..row };
                 self.requeue(cid, Lane::Unpin, row)
             }

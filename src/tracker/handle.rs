@@ -10,7 +10,7 @@ use super::args::{Args, Command, TrackerError};
 use super::core::{Load, is_unpin};
 use super::daemon::{Daemon, View};
 use super::info::{Priority, Shown};
-use super::wishes::Wishes;
+use super::wishes::{Wanted, Wishes};
 use crate::model::{Cid, Event, Pin, PinInfo, StatusFilter, TrackerStatus as Status};
 use crate::store::StoreError;
 use crate::store::ledger::{Counts, Due, LedgerDb, Row};
@@ -43,7 +43,8 @@ pub fn spawn(args: Args) -> Result<(Tracker, Task), StoreError> {
     let (sender, commands) = mpsc::channel(COMMANDS_MAX);
     let (tell, daemon) = watch::channel(View::default());
     let priority = Priority { max_age: args.priority_max_age, max_retries: args.priority_max_retries };
-    let shown = Arc::new(Shown { own: args.own, peername: args.peername.clone(), priority });
+    let wanted = Wanted { own: args.own, share: args.share.clone() };
+    let shown = Arc::new(Shown { wanted, peername: args.peername.clone(), priority });
     let (ledger, wishes) = (args.ledger.clone(), args.wishes.clone());
     let (ring, news) = watch::channel(());
     let (weigh, load) = watch::channel(Load::default());
@@ -201,6 +202,16 @@ impl Tracker {
             Due::At(at) => Duration::from_millis(u64::try_from(now.0.saturating_sub(at.0)).unwrap_or_default()),
             Due::Never | Due::Running | Due::Settled => Duration::ZERO,
         }))
+    }
+
+    /// Looks whether some CIDs are wanted by now; returns when what follows is queued.
+    ///
+    /// # Errors
+    /// [`TrackerError`].
+    pub async fn look(&self, cids: Vec<Cid>) -> Result<(), TrackerError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Look { cids, reply }).await.map_err(|_| TrackerError::Ended)?;
+        answer.await.map_err(|_| TrackerError::Ended)?
     }
 
     /// The daemon, as it is seen here.

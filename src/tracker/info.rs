@@ -2,8 +2,8 @@
 use std::time::Duration;
 
 use super::daemon::{Daemon, View};
-use super::wishes::is_wanted;
-use crate::model::{Cid, PeerId, Pin, PinInfo, PinInfoShort, PinType, TrackerStatus as Status, UnixMillis};
+use super::wishes::Wanted;
+use crate::model::{Cid, Pin, PinInfo, PinInfoShort, PinType, TrackerStatus as Status, UnixMillis};
 use crate::store::ledger::{Due, Row};
 
 /// What makes a pin a priority pin, as in Go.
@@ -16,9 +16,9 @@ pub struct Priority {
 }
 
 /// This peer as its rows show it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Shown {
-    pub own: PeerId,
+    pub wanted: Wanted,
     pub peername: String,
     pub priority: Priority,
 }
@@ -43,7 +43,7 @@ impl Shown {
         PinInfo {
             cid,
             name: pin.map_or_else(String::new, |pin| pin.name.clone()),
-            peer: self.own,
+            peer: self.wanted.own,
             allocations: pin.map_or_else(Vec::new, |pin| pin.allocations.clone()),
             origins: pin.map_or_else(Vec::new, |pin| pin.origins.clone()),
             created,
@@ -54,7 +54,7 @@ impl Shown {
                 ipfs_peer_addresses,
                 status,
                 timestamp: timestamp.unwrap_or(now),
-                error: error(status, row, view),
+                error: if status == Status::Remote { self.wanted.refusal(&cid) } else { error(status, row, view) },
                 attempt_count: attempts,
                 bytes: row.map_or(0, |row| row.bytes),
                 next_try: next_try(status, row, view, now),
@@ -68,7 +68,7 @@ impl Shown {
         let going = row.map(|row| row.status).filter(|status| super::core::is_unpin(*status));
         match pin {
             Some(pin) if pin.kind == PinType::Meta => Status::Sharded,
-            Some(pin) if !is_wanted(pin, &self.own) => Status::Remote,
+            Some(pin) if !self.wanted.is_wanted(pin, row) => Status::Remote,
             Some(_) => {
                 row.map_or(Status::PinQueued, |row| if going.is_some() { Status::PinQueued } else { row.status })
             }
@@ -151,8 +151,10 @@ mod tests {
 
     #[test]
     fn a_failure_tells_its_next_try_and_its_bytes() {
-        let own = PeerId::random();
-        let shown = Shown { own, peername: "a".into(), priority: Priority { max_age: Duration::ZERO, max_retries: 0 } };
+        let own = crate::model::PeerId::random();
+        let wanted = Wanted { own, share: None };
+        let shown =
+            Shown { wanted, peername: "a".into(), priority: Priority { max_age: Duration::ZERO, max_retries: 0 } };
         let pin = Pin::recursive(crate::ipfs::fake::cid(1));
         let [now, next] = [5, 90].map(UnixMillis::from_seconds);
         let mut view = View::default();

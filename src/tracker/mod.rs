@@ -16,4 +16,4 @@ pub use args::{Args, Others, TrackerError};
 pub use core::Load;
 pub use daemon::Daemon;
 pub use handle::{Tracker, spawn};
-pub use wishes::{News, Wishes, WishesError};
+pub use wishes::{News, Share, Wishes, WishesError};

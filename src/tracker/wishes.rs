@@ -1,7 +1,11 @@
-//! What the tracker reads of the pinset.
+//! What the tracker reads of the pinset, and what of that this peer is to hold.
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
-use crate::model::{Cid, PeerId, Pin, PinType};
+use super::core::is_unpin;
+use crate::model::{Cid, PeerId, Pin, PinType, Replication};
+use crate::store::ledger::Row;
 
 /// Why the pinset could not be read; it is asked again.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +53,55 @@ pub trait Wishes: Send + Sync + 'static {
     fn changed(&self) -> watch::Receiver<u64>;
 }
 
-/// Returns whether the daemon of `own` is to hold what `pin` names.
-pub(super) fn is_wanted(pin: &Pin, own: &PeerId) -> bool {
-    match pin.kind {
-        PinType::Data | PinType::ClusterDag | PinType::Shard => !pin.is_remote(own),
-        PinType::Meta | PinType::Bad => false,
+/// The share of a peer that does not hold everything. Calls are short, and never wait.
+pub trait Share: Send + Sync + 'static {
+    /// Returns whether a pin that is for everybody is to be here, which it `is_held` already or is not.
+    fn takes(&self, cid: &Cid, is_held: bool) -> bool;
+
+    /// Promises a transfer room for `bytes` in all, `counted` of which are counted already; false when there is none, and
+    /// then the transfer must not go on.
+    fn reserve(&self, cid: &Cid, bytes: u64, counted: u64) -> bool;
+
+    /// The transfer ended, and what it left is counted.
+    fn close(&self, cid: &Cid);
+
+    /// Bytes that are held of a pin were `before`, and are `after`.
+    fn count(&self, cid: &Cid, before: u64, after: u64);
+
+    /// Returns why a pin is not taken, if it is for a reason of its own.
+    fn refusal(&self, cid: &Cid) -> Option<String>;
+}
+
+/// What a peer is to hold.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    /// The peer.
+    pub own: PeerId,
+    /// Its share; [`None`]: everything.
+    pub share: Option<Arc<dyn Share>>,
+}
+
+impl Wanted {
+    /// Returns whether the daemon is to hold what `pin` names; `row` is what is known of it.
+    pub fn is_wanted(&self, pin: &Pin, row: Option<&Row>) -> bool {
+        match pin.kind {
+            PinType::Data | PinType::ClusterDag | PinType::Shard => match (pin.replication, &self.share) {
+                (Replication::Everywhere, Some(share)) => {
+                    share.takes(&pin.cid, row.is_some_and(|row| !is_unpin(row.status)))
+                }
+                (Replication::Everywhere | Replication::Between { .. }, _) => !pin.is_remote(&self.own),
+            },
+            PinType::Meta | PinType::Bad => false,
+        }
     }
+
+    /// Returns why a pin is not taken, if it is for a reason of its own.
+    pub fn refusal(&self, cid: &Cid) -> String {
+        self.share.as_ref().and_then(|share| share.refusal(cid)).unwrap_or_default()
+    }
+}
+
+/// Bytes of a row that count as held: those of what the daemon was asked for.
+pub(super) fn held(row: Option<&Row>) -> u64 {
+    row.filter(|row| row.asked).map_or(0, |row| row.bytes)
 }

@@ -88,6 +88,7 @@ impl Peer {
             ipfs: Arc::new(daemon.clone()),
             ledger: Arc::new(ledger),
             others: Arc::new(Nobody),
+            share: None,
             wishes: if is_new { Arc::new(wishes) } else { Arc::new(OnlyNews(wishes)) },
             concurrent_pins: NonZeroUsize::new(10).unwrap(),
             max_queue: None,

@@ -15,7 +15,7 @@ pub(super) async fn health(State(Api(cluster)): State<Api>) -> Response {
     json(StatusCode::OK, &shape(&cluster.replication()))
 }
 
-fn shape(ReplicationHealth { summary, notices, clocks }: &ReplicationHealth) -> rest::ReplicationHealth {
+fn shape(ReplicationHealth { summary, notices, clocks, spending }: &ReplicationHealth) -> rest::ReplicationHealth {
     let notice =
         |(at, notice): &(_, crate::crdt::Notice)| rest::Notice { at: Time::from(*at), text: notice.to_string() };
     let clock =
@@ -35,6 +35,11 @@ fn shape(ReplicationHealth { summary, notices, clocks }: &ReplicationHealth) -> 
         snapshot_at: summary.snapshot.map(Time::from).unwrap_or_default(),
         clocks: clocks.iter().map(clock).collect(),
         notices: notices.iter().map(notice).collect(),
+        share: spending.map(|of| rest::ShareHealth {
+            max_bytes: of.max,
+            held_bytes: of.held,
+            reserved_bytes: of.reserved,
+        }),
     }
 }
 

@@ -187,7 +187,7 @@ impl Backend for Small {
         let summary = Summary { entries: 2, in_sync: true, ..Summary::default() };
         let (peer, at) = (PEER.parse().unwrap(), UnixMillis::from_seconds(1));
         let notices = vec![(at, Notice::Fork { peer, seq: 7 })];
-        ReplicationHealth { summary, notices, clocks: vec![(peer, -7_000)] }
+        ReplicationHealth { summary, notices, clocks: vec![(peer, -7_000)], spending: None }
     }
 
     fn snapshot(&self) -> BoxStream<'static, Result<Bytes, Error>> {

@@ -11,10 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::ipfs_id::IpfsId;
 use super::ping;
+use super::sharing::SHARE;
 use crate::cluster::peers::{Alerts, Members};
 use crate::ipfs::{Connector, RepoStat};
 use crate::model::{Metric, PeerId};
 use crate::monitor::LEAVING;
+use crate::monitor::share::Terms;
 use crate::store::StoreError;
 use crate::task::{self, Fatal, Task};
 use crate::tracker::TrackerError;
@@ -22,6 +24,11 @@ use crate::wire;
 
 /// A ping outlives this many periods, as in Go.
 const PING_LIVES: u32 = 2;
+
+/// What share a peer takes is told this many periods apart,
+const SHARE_EVERY: u32 = 2;
+/// and outlives this many: one that is away for a few minutes keeps its share.
+const SHARE_LIVES: u32 = 40;
 
 /// New neighbours that come together are told together, this far apart; so is what is told before its time.
 const GAP: Duration = Duration::from_secs(1);
@@ -73,6 +80,8 @@ pub struct Args {
     pub keep: Keep,
     /// Who is told of expired metrics; a follower, who can do nothing about them, tells nobody.
     pub alerts: Option<Arc<Alerts>>,
+    /// What share of everything it takes, if not all.
+    pub share: Option<watch::Receiver<Option<Terms>>>,
     /// Whether this peer is being drained.
     pub leaving: watch::Receiver<bool>,
     /// Rung when so much was pinned that space and queue are told before their time.
@@ -118,6 +127,9 @@ async fn run(informers: Arc<Informers>, stop: CancellationToken) -> Result<(), F
     }
     if let Some((ttl, bucket)) = informers.args.pinqueue {
         loops.spawn(queue_loop(informers.clone(), ttl, bucket));
+    }
+    if let Some(share) = informers.args.share.clone() {
+        loops.spawn(share_loop(informers.clone(), share));
     }
     let ended = tokio::select! { biased;
         () = stop.cancelled() => Ok(()),
@@ -218,6 +230,22 @@ async fn leaving_loop(informers: Arc<Informers>) {
             },
             () = tokio::time::sleep(*ping_interval) => (),
         }
+    }
+}
+
+/// Tells what share this peer takes, at once when that changes.
+async fn share_loop(informers: Arc<Informers>, mut share: watch::Receiver<Option<Terms>>) {
+    let interval = informers.args.ping_interval;
+    loop {
+        let terms = share.borrow_and_update().clone();
+        if let Some(terms) = terms {
+            let mut metric = informers.metric(SHARE, interval * SHARE_LIVES);
+            (metric.value, metric.weight) = (terms.to_string(), terms.weight());
+            informers.publish(metric);
+        }
+        // Nobody tells anything any more when the peer is going down: then what was told last is repeated.
+        let _ = tokio::time::timeout(interval * SHARE_EVERY, share.changed()).await;
+        tokio::time::sleep(GAP).await;
     }
 }
 

@@ -39,6 +39,7 @@ fn bench(change: impl FnOnce(&mut Args), prepare: impl FnOnce(&Fake)) -> Bench {
         grace: Duration::from_mins(5),
         keep: Arc::new(|_| Ok(())),
         alerts: None,
+        share: None,
         leaving: leaving.subscribe(),
         trigger: watch::Sender::new(()).subscribe(),
         bell: bell.clone(),

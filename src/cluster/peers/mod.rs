@@ -2,6 +2,7 @@
 mod departure;
 mod ipfs_id;
 mod ping;
+mod sharing;
 
 mod alerts;
 mod informers;
@@ -13,3 +14,4 @@ pub use informers::{Args as InformersArgs, Disk, spawn as spawn_informers};
 pub use ipfs_id::IpfsId;
 pub use members::Members;
 pub use ping::Names;
+pub use sharing::{SHARE, Sharing, Spending, Work, as_share};

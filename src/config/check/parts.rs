@@ -1,5 +1,5 @@
 //! Checks of the sections of single parts.
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,10 +7,40 @@ use super::fault::{Faults, Faulty};
 use super::reader::Reader;
 use super::resolve::Resolved;
 use crate::config::typed::{
-    AllocatorConfig, DiskInformer, DiskMetric, InformersConfig, IpfsHttpConfig, MetricsConfig, MonitorConfig,
-    PinQueueInformer, TagsInformer, TracingConfig, TrackerConfig,
+    AllocatorConfig, DiskInformer, DiskMetric, FollowerConfig, InformersConfig, IpfsHttpConfig, MetricsConfig,
+    MonitorConfig, PinQueueInformer, TagsInformer, TracingConfig, TrackerConfig,
 };
-use crate::config::value::{Webhook, parse_multiaddr};
+use crate::config::value::{Webhook, parse_multiaddr, parse_size};
+
+/// A smaller budget is a unit that was mistaken.
+const BUDGET_MIN: u64 = 1 << 20;
+/// More copies than this are a mistake: there would be no shares.
+const COPIES_MAX: u32 = 10_000;
+
+pub(super) fn follower(resolved: &Resolved, faults: &mut Faults, folder: &Path) -> FollowerConfig {
+    let mut r = Reader::new(resolved, faults, folder, "follower");
+    let copies: u32 = r.at_least("copies", 1, "follower.copies is invalid");
+    if copies > COPIES_MAX {
+        r.fault("copies", format!("follower.copies is above {COPIES_MAX}"));
+    }
+    FollowerConfig { max_bytes: budget(&mut r), copies: NonZeroU32::new(copies).unwrap_or(NonZeroU32::MIN) }
+}
+
+fn budget(r: &mut Reader) -> Option<NonZeroU64> {
+    let text = r.text("max_bytes");
+    if text == "none" {
+        return None;
+    }
+    match parse_size(text) {
+        Ok(bytes) if bytes >= BUDGET_MIN && i64::try_from(bytes).is_ok() => return NonZeroU64::new(bytes),
+        Ok(_) => r.fault(
+            "max_bytes",
+            format!("follower.max_bytes {text:?} is out of range: it is 1MiB or more, or \"none\""),
+        ),
+        Err(e) => r.fault("max_bytes", format!("error parsing follower.max_bytes: {e}, or \"none\"")),
+    }
+    None
+}
 
 /// `None` goes with a fault.
 pub(super) fn ipfshttp(resolved: &Resolved, faults: &mut Faults, folder: &Path) -> Option<IpfsHttpConfig> {

@@ -1,4 +1,6 @@
 //! The rules of the configuration, one sentence each.
+mod follower;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;

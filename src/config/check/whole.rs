@@ -25,6 +25,7 @@ pub fn check(file: &File, environment: &Environment, folder: &Path) -> Result<(C
 /// `None` goes with at least one fault.
 fn config(resolved: &Resolved, faults: &mut Faults, notes: &mut Notes, folder: &Path) -> Option<Config> {
     let cluster = cluster::cluster(resolved, faults, notes, folder);
+    let follower = parts::follower(resolved, faults, folder);
     let crdt = cluster::crdt(resolved, faults, notes, folder);
     let restapi = api::http(resolved, faults, folder, "api.restapi");
     let pinsvcapi = api::http(resolved, faults, folder, "api.pinsvcapi");
@@ -40,6 +41,7 @@ fn config(resolved: &Resolved, faults: &mut Faults, notes: &mut Notes, folder: &
     Some(Config {
         folder: folder.to_owned(),
         cluster,
+        follower,
         crdt: crdt?,
         restapi,
         pinsvcapi,

@@ -4,6 +4,7 @@ use super::key::{Key, Kind, Section};
 /// All sections.
 pub(in crate::config) const SECTIONS: &[Section] = &[
     section("", "cluster", "CLUSTER", CLUSTER),
+    section("", "follower", "CLUSTER_FOLLOWER", FOLLOWER),
     section("consensus", "crdt", "CLUSTER_CRDT", CRDT),
     section("consensus", "raft", "CLUSTER_RAFT", OPAQUE),
     section("api", "ipfsproxy", "CLUSTER_IPFSPROXY", PROXY),
@@ -66,6 +67,9 @@ const CLUSTER: &[Key] = &[
     Key::verbatim("id", Kind::Text, "\"\"").hidden(),
     Key::verbatim("private_key", Kind::Secret, "\"\"").hidden(),
 ];
+
+const FOLLOWER: &[Key] =
+    &[Key::new("max_bytes", Kind::Size, "\"none\"").hidden(), Key::new("copies", Kind::Int, "3").hidden()];
 
 const CONNECTION_MANAGER: &[Key] = &[
     Key::verbatim("high_water", Kind::Int, "400"),

@@ -1,6 +1,7 @@
 mod model;
 mod pinset;
 mod room;
+mod share;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -12,7 +13,7 @@ use super::super::{Daemon, Tracker, spawn};
 use super::*;
 use crate::ipfs::fake::{Fake, Script, cid};
 use crate::ipfs::{Held, IpfsError};
-use crate::model::{Replication, StatusFilter, TrackerStatus as Status};
+use crate::model::{PeerId, Replication, StatusFilter, TrackerStatus as Status};
 use crate::store::LedgerDb;
 use crate::task::Task;
 use pinset::Pinset;
@@ -39,6 +40,7 @@ fn args(ledger: Arc<LedgerDb>, wishes: &Arc<Pinset>, ipfs: &Fake) -> Args {
         ledger,
         wishes: wishes.clone(),
         others: wishes.clone(),
+        share: None,
         own: PeerId::from_bytes(&[0, 1, 1]).unwrap(),
         peername: "a".into(),
         concurrent_pins: NonZeroUsize::new(10).unwrap(),

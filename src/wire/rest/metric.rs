@@ -70,6 +70,21 @@ pub struct ReplicationHealth {
     pub clocks: Vec<Clock>,
     /// What was noticed, newest first.
     pub notices: Vec<Notice>,
+    /// How a follower with a byte budget spends it; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareHealth>,
+}
+
+/// How a follower spends its byte budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ShareHealth {
+    /// The budget.
+    pub max_bytes: u64,
+    /// Bytes of pins that it holds.
+    pub held_bytes: u64,
+    /// Bytes that transfers which run may still fetch.
+    pub reserved_bytes: u64,
 }
 
 /// The clock of another peer.

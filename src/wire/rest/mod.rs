@@ -12,7 +12,7 @@ mod time;
 pub use address::{io_words, tcp_target};
 pub use health::{Bandwidth, ConnectGraph, Drain, GcKey, GlobalRepoGc, PinCounts, RepoGc, Traffic};
 pub use id::{AddPeer, Error, IpfsId, PeerInfo, Token, Version};
-pub use metric::{Alert, Clock, Metric, Notice, ReplicationHealth};
+pub use metric::{Alert, Clock, Metric, Notice, ReplicationHealth, ShareHealth};
 pub use pin::{Pin, PinOutcome};
 pub use query::{Query, options_to_query};
 pub use status::{Event, GlobalPinInfo, PinInfoShort};

@@ -238,7 +238,9 @@ impl World {
         let outcome = how.outcome(of, call.kind, self.ending.remove(&of));
         let is_done = match &outcome {
             Outcome::Done(_) => true,
-            Outcome::Kept | Outcome::Failed(IpfsError::UnpinDisabled | IpfsError::Refused(_)) => false,
+            Outcome::Kept | Outcome::NoRoom(_) | Outcome::Failed(IpfsError::UnpinDisabled | IpfsError::Refused(_)) => {
+                false
+            }
             Outcome::Cancelled | Outcome::Failed(_) => effect,
         };
         if is_done {
