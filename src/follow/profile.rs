@@ -74,7 +74,7 @@ impl Profile {
             return Ok(Self { config, identity, notes, source: String::new(), is_fresh: true, signed: None });
         };
         let key = file.template_key().map_err(ProfileError::TemplateKey)?;
-        let origin = Origin { source: &source, key, environment, folder };
+        let origin = Origin { source: &source, key, own: &file, environment, folder };
         let shown = shown(&source);
         let failed = match origin.fresh().await {
             Ok(Template { config, mut notes, signed }) => {
@@ -96,6 +96,8 @@ impl Profile {
 struct Origin<'a> {
     source: &'a str,
     key: Option<PeerId>,
+    /// What the follower says itself.
+    own: &'a File,
     environment: &'a Environment,
     folder: &'a Path,
 }
@@ -138,7 +140,7 @@ impl Origin<'_> {
 
     /// Nothing is read of a template before its signature was verified, when it needs one.
     fn template(&self, bytes: &[u8]) -> Result<Template, ProfileError> {
-        let (file, signed) = match self.key {
+        let (mut file, signed) = match self.key {
             None => (File::parse(bytes)?, None),
             Some(key) => {
                 let Opened { template, at } = signed::open(bytes, &key)?;
@@ -148,6 +150,7 @@ impl Origin<'_> {
         if file.source().is_some() {
             return Err(ProfileError::Chained);
         }
+        self.own.put_budget_over(&mut file);
         let (config, notes) = follower(file, self.environment, self.folder)?;
         Ok(Template { config, notes, signed })
     }

@@ -205,3 +205,21 @@ fn sources_without_a_scheme_are_http_and_paths_are_files() {
     assert_eq!(gateway_source("127.0.0.1:8080", "example.org"), "http://127.0.0.1:8080/ipns/example.org");
     assert_eq!(gateway_source("http://gw/", "example.org"), "http://gw/ipns/example.org");
 }
+
+#[tokio::test]
+async fn a_followers_budget_is_its_own_over_the_templates_and_the_environment_goes_first() {
+    let follower = Follower::new();
+    let budget = async |environment: Environment| {
+        let profile = Profile::load(&follower.folder(), &environment).await.unwrap();
+        profile.config.follower.max_bytes.map(std::num::NonZeroU64::get)
+    };
+    follower.serve(|file| file.set("follower.max_bytes", "7MiB"));
+    assert_eq!(budget(Environment::default()).await, Some(7 << 20));
+    crate::config::rewrite(&follower.folder().join("service.json"), "follower.max_bytes", "5MiB").unwrap();
+    assert_eq!(budget(Environment::default()).await, Some(5 << 20));
+    let named = |size| Environment::default().with("CLUSTER_FOLLOWER_MAXBYTES", size);
+    assert_eq!(budget(named("3MiB")).await, Some(3 << 20));
+    assert_eq!(budget(named("none")).await, None);
+    std::fs::remove_file(follower.template()).unwrap();
+    assert_eq!(budget(Environment::default()).await, Some(5 << 20), "of the last good template, too");
+}

@@ -1,7 +1,7 @@
 //! A follower holds what the publishers pin, and writes nothing.
 use serde_json::json;
 
-use crate::harness::{Peer, Test, random_cid};
+use crate::harness::{Follower, Peer, Test, random_cid};
 
 #[test]
 fn a_follower_pins_and_refuses_writes() {
@@ -86,4 +86,41 @@ fn a_follower_reads_anew_whom_it_trusts() {
     follower.until("it holds the publisher's pin", |follower| follower.kubo().holds(&cid));
     let told = format!("added: {}; removed: {stranger}", publisher.id());
     assert!(follower.log().contains(&told), "{}", follower.log());
+}
+
+/// Content that has no two blocks alike.
+fn noise(seed: u8) -> Vec<u8> {
+    let mut bytes = vec![0; 700_000];
+    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+#[test]
+fn a_follower_with_a_budget_holds_what_fits_and_says_so() {
+    let test = Test::new();
+    let [publisher]: [Peer; 1] = test.peers();
+    let cids: Vec<String> = (0..4_u8)
+        .map(|n| {
+            let cid = publisher.kubo().add(&noise(n));
+            publisher.ctl(["pin", "add", "--no-status", &cid]).code(0);
+            cid
+        })
+        .collect();
+    let mut follower = test.follower(&[&publisher]);
+    follower.retemplate(|template| template["cluster"]["monitor_ping_interval"] = json!("500ms"));
+    follower.init_with_budget("2MiB");
+    follower.start();
+    follower.kubo().connect(publisher.kubo());
+    let held = |follower: &Follower| -> Vec<String> {
+        cids.iter().filter(|cid| follower.kubo().holds(cid)).cloned().collect()
+    };
+    follower.until("it holds what fits", |follower| held(follower).len() == 2);
+    follower.until("the others are not for it", |follower| {
+        follower.follow(&["list"]).code(0).text().lines().filter(|line| line.starts_with("remote")).count() == 2
+    });
+    let info = follower.follow(&["info"]).code(0).text().to_owned();
+    assert!(info.contains("Pins: 4\nBudget: 2.1 MB; held: 1.4 MB; reserved: 0 B\n"), "{info}");
+
+    publisher.ctl(["pin", "rm", &held(&follower)[0]]).code(0);
+    follower.until("another has its place", |follower| held(follower).len() == 2);
 }

@@ -74,6 +74,12 @@ fn template_key() -> Flag {
     Flag::text("template-key", "take the template only when the owner of this peer ID signed it").placeholder("PEER_ID")
 }
 
+fn max_bytes() -> Flag {
+    let what = "hold at most this many bytes of what the cluster pins, such as 500GB, and share the rest with other \
+                followers that have a limit; \"none\" holds everything";
+    Flag::text("max-bytes", what).placeholder("SIZE")
+}
+
 /// What publishers do with a template before they put it where followers fetch it.
 pub fn sign() -> Command {
     Command::new("ipfs-cluster-follow sign", "signs a configuration template")
@@ -106,6 +112,7 @@ pub fn cluster(name: &str) -> Command {
              To begin anew, remove the follower's folder first."
         ))
         .flag(template_key())
+        .flag(max_bytes())
         .flag(help());
     let run = Command::new("run", "runs the follower peer")
         .arguments("")
@@ -117,6 +124,7 @@ pub fn cluster(name: &str) -> Command {
         ))
         .flag(Flag::text("init", "initialize cluster peer with the given URL before running"))
         .flag(template_key())
+        .flag(max_bytes())
         .flag(help());
     let list = Command::new("list", "list items in the peers' pinset")
         .arguments("")

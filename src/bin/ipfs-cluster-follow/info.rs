@@ -49,8 +49,13 @@ fn standing(pinset: &ReplicationHealth, held: Option<u64>, now: UnixMillis) -> S
     };
     let contact = since(pinset.trusted_at).unwrap_or_else(|| "none since it started".into());
     let held = held.map_or_else(|| "unknown".into(), size);
+    let share = pinset.share.map(|of| {
+        let [max, held, reserved] = [of.max_bytes, of.held_bytes, of.reserved_bytes].map(size);
+        format!("Budget: {max}; held: {held}; reserved: {reserved}\n")
+    });
+    let share = share.unwrap_or_default();
     format!(
-        "Pins: {}\nIPFS repository: {held}\nSync: {sync}\nLast contact with a trusted peer: {contact}\n",
+        "Pins: {}\n{share}IPFS repository: {held}\nSync: {sync}\nLast contact with a trusted peer: {contact}\n",
         pinset.pins
     )
 }

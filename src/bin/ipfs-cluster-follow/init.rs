@@ -3,6 +3,7 @@ use ipfs_cluster::config::{Environment, File, Identity, PRIVATE, make_folder, pa
 use ipfs_cluster::follow::{gateway_source, source_of, template_key};
 use ipfs_cluster::model::PeerId;
 
+use crate::budget;
 use crate::common::Values;
 use crate::exit::Failure;
 use crate::place::Place;
@@ -12,22 +13,27 @@ pub struct Source<'a> {
     text: &'a str,
     gateway: &'a str,
     key: Option<PeerId>,
+    max_bytes: Option<&'a str>,
 }
 
 impl<'a> Source<'a> {
-    /// Reads `--template-key`.
-    pub fn of(text: &'a str, gateway: &'a str, values: &Values) -> Result<Self, Failure> {
+    /// Reads `--template-key` and `--max-bytes`.
+    pub fn of(text: &'a str, gateway: &'a str, values: &'a Values) -> Result<Self, Failure> {
         let key = values.given("template-key").map(|key| {
             let key = parse_peer_id(key).map_err(|e| Failure::new("reading --template-key", e))?;
             template_key(&key).map_err(|e| Failure::new("reading --template-key", e))?;
             Ok(key)
         });
-        Ok(Self { text, gateway, key: key.transpose()? })
+        Ok(Self { text, gateway, key: key.transpose()?, max_bytes: budget::read(values)? })
     }
 
     fn file(&self) -> Result<File, Failure> {
         let url = resolve(self.text, self.gateway)?;
-        Ok(self.key.map_or_else(|| File::sourced(&url), |key| File::sourced_and_signed(&url, &key)))
+        let mut file = self.key.map_or_else(|| File::sourced(&url), |key| File::sourced_and_signed(&url, &key));
+        if let Some(size) = self.max_bytes {
+            file.set_budget(size);
+        }
+        Ok(file)
     }
 }
 

@@ -13,6 +13,7 @@ mod place;
 
 mod ipfs;
 
+mod budget;
 mod info;
 mod init;
 mod list;
@@ -94,7 +95,8 @@ fn signed(words: &[String]) -> u8 {
 fn dispatch(base: &std::path::Path, name: &str, gateway: &str, run: &Run) -> Result<(), Failure> {
     if run.path == ["init"] {
         let source = run.arguments.first().ok_or(Failure::NoSource)?;
-        return init::run(&Place::any(base, name)?, &init::Source::of(source, gateway, &run.values)?);
+        let place = Place::any(base, name)?;
+        return init::run(&place, &init::Source::of(source, gateway, &run.values)?);
     }
     if run.path == ["run"] {
         let place = Place::any(base, name)?;
@@ -103,7 +105,8 @@ fn dispatch(base: &std::path::Path, name: &str, gateway: &str, run: &Run) -> Res
         }
         let levels = Levels::parse("info,restapilog:error").map_err(Failure::Other)?;
         let log = common::start_logging(levels).map_err(Failure::Other)?;
-        return run::run(&Place::find(base, name)?, log);
+        let place = Place::find(base, name)?;
+        return run::run(&place, &budget::given(&place, &run.values)?, log);
     }
     let place = Place::find(base, name)?;
     if run.path == ["list"] { list::run(&place) } else { info::run(&place) }

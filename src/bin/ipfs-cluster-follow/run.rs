@@ -30,7 +30,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Runs a follower until a signal or a failure ends it.
-pub fn run(place: &Place, log: Log) -> Result<(), Failure> {
+pub fn run(place: &Place, environment: &Environment, log: Log) -> Result<(), Failure> {
     println!("Starting the IPFS Cluster follower peer for \"{}\".", place.name);
     println!("CTRL-C to stop it.");
     println!("Checking if IPFS is online (will wait for 2 minutes)...");
@@ -40,7 +40,7 @@ pub fn run(place: &Place, log: Log) -> Result<(), Failure> {
         let _signals = signals.map_err(|e| Failure::new("watching for signals", e))?;
         let (profile, _lock) = tokio::select! {
             () = stop.cancelled() => return Err(Failure::Stopped),
-            prepared = prepare(place) => prepared?,
+            prepared = prepare(place, environment) => prepared?,
         };
         profile.notes.infos.iter().for_each(|info| tracing::info!("{info}"));
         profile.notes.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -66,11 +66,11 @@ fn trust_of(folder: &Path) -> ReadTrust {
     })
 }
 
-async fn prepare(place: &Place) -> Result<(Profile, Lock), Failure> {
+async fn prepare(place: &Place, environment: &Environment) -> Result<(Profile, Lock), Failure> {
     let lock = Lock::take(&place.folder)
         .map_err(|e| Failure::new(format!("the follower peer for \"{}\" runs already", place.name), e))?;
     wait_for_ipfs().await?;
-    let profile = Profile::load(&place.folder, &Environment::of_process()).await;
+    let profile = Profile::load(&place.folder, environment).await;
     let profile =
         profile.map_err(|e| Failure::new(format!("reading the configurations in {}", place.folder.display()), e))?;
     follow_epoch(&place.folder, profile.config.crdt.epoch)?;

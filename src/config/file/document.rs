@@ -11,6 +11,9 @@ use crate::model::PeerId;
 /// The longest `service.json`, in bytes: a hundred times the longest that `init` writes.
 pub const FILE_MAX: u64 = 4 << 20;
 
+/// How many bytes a follower holds at most, beside `source`.
+const BUDGET: &str = "follower.max_bytes";
+
 /// Whose signature a follower's template needs, beside `source`.
 const TEMPLATE_KEY: &str = "template_key";
 
@@ -146,6 +149,20 @@ impl File {
     pub fn template_key(&self) -> Result<Option<PeerId>, PeerIdError> {
         let Some(value) = self.root.get(TEMPLATE_KEY) else { return Ok(None) };
         parse_peer_id(value.as_str().unwrap_or_default()).map(Some)
+    }
+
+    /// Says how many bytes a follower holds at most, which is its own to say and no template's.
+    pub fn set_budget(&mut self, size: &str) {
+        self.set(BUDGET, size);
+    }
+
+    /// Puts what this file says of a follower's budget over what `template` says; a file that says nothing changes nothing.
+    pub fn put_budget_over(&self, template: &mut Self) {
+        if let Some(size) =
+            self.root.get("follower").and_then(|own| own.get("max_bytes")).filter(|size| !size.is_null())
+        {
+            template.set(BUDGET, size.clone());
+        }
     }
 
     /// Where the configuration is, when it is elsewhere.

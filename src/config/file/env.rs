@@ -25,6 +25,13 @@ impl Environment {
         Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
+    /// These, with one more or another value of it: what a command line says goes first.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
     /// A variable, set but empty included.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -48,6 +48,13 @@ impl Follower {
         name
     }
 
+    /// Makes the same follower anew, with a byte budget.
+    pub fn init_with_budget(&self, size: &str) {
+        fs::remove_dir_all(self.dir.join(NAME)).expect("it was initialized");
+        let template = self.dir.with_file_name("template.json");
+        self.follow(&["init", "--max-bytes", size, &template.to_string_lossy()]).code(0);
+    }
+
     /// Starts it and waits until its API answers.
     pub fn start(&mut self) {
         self.kubo.wait();
