@@ -8,7 +8,6 @@ mod distance;
 pub mod rebalance;
 mod repair;
 pub mod share;
-pub mod sieve;
 #[cfg(test)]
 mod testing;
 mod window;
@@ -17,5 +16,5 @@ pub use self::{absent::Absent, clocks::Clocks, distance::Distance};
 pub use allocate::{AllocateError, Candidate, Request, Unfit, allocate};
 pub use balance::Score;
 pub use checker::Checker;
-pub use repair::{Brake, Census, LEAVING, Listening, Rounds, Standing};
+pub use repair::{Brake, Census, LEAVING, Listening, Rounds, Sieve, Standing};
 pub use window::Window;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ipfs_cluster::crdt::automerge::Reader;
 use ipfs_cluster::crdt::{Pinset, RowsError, Span};
 use ipfs_cluster::model::{PeerId, UnixMillis};
-use ipfs_cluster::monitor::Census;
-use ipfs_cluster::monitor::sieve::Sieve;
+use ipfs_cluster::monitor::{Census, Sieve};
+
 use ipfs_cluster::store::{Options, PinsetDb};
 
 use super::super::common::process::now;

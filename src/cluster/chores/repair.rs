@@ -15,8 +15,8 @@ use crate::cluster::handle::Cluster;
 use crate::cluster::status::blocking;
 use crate::crdt::Span;
 use crate::model::Pin;
-use crate::monitor::sieve::Sieve;
-use crate::monitor::{Census, Listening, Rounds};
+
+use crate::monitor::{Census, Listening, Rounds, Sieve};
 use crate::task::{self, Fatal, Task};
 
 /// How often it is looked whether a round is due: in memory, over the members.

@@ -1,5 +1,5 @@
 //! A census that judges records at a glance: which of many pins need new holders, without reading all of them whole.
-use super::repair::{Census, Standing};
+use super::census::{Census, Standing};
 use crate::model::{PeerId, Replication};
 use crate::wire::glance::Glance;
 
