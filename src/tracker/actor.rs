@@ -20,7 +20,7 @@ use super::jobs::{Call, Jobs, Told};
 use super::sweep::{self, Found, Sweep};
 use super::wishes::{Wanted, Wishes};
 use crate::ipfs::Connector;
-use crate::model::{Cid, Happening, MaxDepth, Pin, UnixMillis};
+use crate::model::{Cid, Happening, MaxDepth, Pin, TrackerStatus, UnixMillis};
 use crate::store::StoreError;
 use crate::store::ledger::{Due, Row};
 use crate::task::{self, Fatal};
@@ -356,7 +356,8 @@ impl Actor {
 
     fn heard(&mut self, told: Told, row: Option<Row>) {
         let now = self.clock.now();
-        self.health.heard(&told, now);
+        let is_pin = row.as_ref().is_some_and(|row| row.status == TrackerStatus::Pinning);
+        self.health.heard(&told, is_pin, now);
         let (ended, effects) = match told {
             Told::Progress(cid, progress) => (None, self.queue.progress(cid, progress, row, now)),
             Told::Ended(cid, outcome) => (Some(cid), self.queue.done(cid, outcome, row, now)),
@@ -477,7 +478,7 @@ impl Actor {
         let held_up = [
             self.due_at,
             self.queue.next_wake().filter(|_| starts && self.health.room(now) == Room::Enough),
-            self.health.again(now).filter(|_| starts),
+            self.health.more_at(now).filter(|_| starts),
             (starts && self.sweep.is_none()).then_some(self.sweep_at),
             (!self.unheard.is_empty()).then_some(now),
             (self.paused_until > now).then_some(now),

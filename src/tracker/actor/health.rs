@@ -47,9 +47,9 @@ impl Health {
         self.space.room(now)
     }
 
-    /// When there may be room again.
-    pub fn again(&self, now: UnixMillis) -> Option<UnixMillis> {
-        self.space.again(now)
+    /// When there may be room for more pins than now, by the time alone.
+    pub fn more_at(&self, now: UnixMillis) -> Option<UnixMillis> {
+        self.space.more_at(now)
     }
 
     /// Somebody asks for another try: whether there is room is seen at once.
@@ -100,12 +100,13 @@ impl Health {
         self.show(now);
     }
 
-    /// Takes from what a job tells what it says of the daemon.
-    pub fn heard(&mut self, told: &Told, now: UnixMillis) {
+    /// Takes from what a job tells what it says of the daemon; `is_pin`: whether it pins.
+    pub fn heard(&mut self, told: &Told, is_pin: bool, now: UnixMillis) {
         match told {
             Told::Ended(_, Outcome::Failed(IpfsError::Unreachable(error))) => self.breaker.failed(error.clone(), now),
             Told::Ended(_, Outcome::Failed(IpfsError::Full(error))) => self.space.refused(error.clone(), now),
-            Told::Ended(_, Outcome::Done(_)) if self.space.room(now) == Room::Few => self.space.fitted(now),
+            // What is unpinned is on the disk until it is collected.
+            Told::Ended(_, Outcome::Done(_)) if is_pin && self.space.is_tried(now) => self.space.fitted(now),
             Told::Ended(..) | Told::Progress(..) => return,
         }
         self.show(now);
@@ -114,7 +115,7 @@ impl Health {
     fn show(&self, now: UnixMillis) {
         let daemon = self.breaker.daemon().clone();
         let again = if self.is_good() { self.space.next_look(now) } else { self.breaker.ask_at() };
-        let view = View { daemon, deferred: self.space.reason(), again };
+        let view = View { daemon, deferred: self.space.reason(now), again };
         self.tell.send_if_modified(|shown| {
             if *shown == view {
                 return false;

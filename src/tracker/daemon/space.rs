@@ -10,6 +10,8 @@ const MEASURE_EVERY: Duration = Duration::from_secs(15);
 const WAIT_MIN: Duration = Duration::from_mins(1);
 /// The longest: room that somebody makes is found within it.
 const WAIT_MAX: Duration = Duration::from_mins(10);
+/// So long only a few pins try it: by then a disk that is full has said so, and content that nobody has says nothing.
+const TRIAL_MAX: Duration = Duration::from_mins(1);
 /// By so much of its whole the repository has to shrink below the mark before pins go on: in hundredths.
 const BACK: u64 = 1;
 
@@ -40,6 +42,13 @@ struct Refused {
     said: String,
     again: UnixMillis,
     wait: Duration,
+}
+
+impl Refused {
+    /// When the trial ends that nobody said anything in.
+    fn forgotten(&self) -> UnixMillis {
+        self.again.plus(TRIAL_MAX)
+    }
 }
 
 impl Space {
@@ -80,6 +89,11 @@ impl Space {
         }
     }
 
+    /// Returns whether a pin that goes well says that there is room again.
+    pub fn is_tried(&self, now: UnixMillis) -> bool {
+        self.refused.as_ref().is_some_and(|last| now >= last.again)
+    }
+
     /// A pin went well: what was full is not any more.
     pub fn fitted(&mut self, now: UnixMillis) {
         self.refused.take_if(|last| now >= last.again);
@@ -98,8 +112,9 @@ impl Space {
         match (&self.over, &self.refused) {
             (Some(_), _) => Room::Nothing,
             (None, Some(last)) if now < last.again => Room::Nothing,
-            (None, Some(_)) => Room::Few,
-            (None, None) => Room::Enough,
+            (None, Some(last)) if now < last.forgotten() => Room::Few,
+            // Kept, for the next refusal is not the first.
+            (None, Some(_) | None) => Room::Enough,
         }
     }
 
@@ -108,13 +123,19 @@ impl Space {
         self.refused.as_ref().map(|last| last.again).filter(|at| *at > now)
     }
 
+    /// When there may be room for more pins than now, by the time alone.
+    pub fn more_at(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let moments = self.refused.as_ref().map(|last| [last.again, last.forgotten()]);
+        moments.into_iter().flatten().find(|at| *at > now)
+    }
+
     /// When it is seen next whether there is room, while there is none.
     pub fn next_look(&self, now: UnixMillis) -> Option<UnixMillis> {
         self.again(now).or(self.measure_at.filter(|_| self.over.is_some()))
     }
 
     /// Returns why pins wait, and what ends that.
-    pub fn reason(&self) -> Option<String> {
+    pub fn reason(&self, now: UnixMillis) -> Option<String> {
         if let Some(RepoStat { size, max }) = self.over {
             let mark = self.mark;
             return Some(format!(
@@ -122,7 +143,7 @@ impl Space {
                  ({mark} %); pins go on when it has less: collect garbage, or raise Datastore.StorageMax"
             ));
         }
-        let said = self.refused.as_ref().map(|last| &last.said)?;
+        let said = self.refused.as_ref().filter(|last| now < last.forgotten()).map(|last| &last.said)?;
         Some(format!("deferred: the disk of the IPFS daemon is full; pins go on when it has room again: {said}"))
     }
 }
@@ -153,13 +174,13 @@ mod tests {
         {
             space.measured(Some(stat(size)), at(0));
             assert_eq!(space.room(at(0)), room, "{size}");
-            assert_eq!(space.reason().is_some(), room == Room::Nothing);
+            assert_eq!(space.reason(at(0)).is_some(), room == Room::Nothing);
         }
         space.measured(Some(stat(990)), at(1));
         assert!(!space.measure(at(15)) && space.measure(at(16)));
         space.measured(None, at(16));
         assert_eq!(space.room(at(16)), Room::Nothing, "a daemon that says nothing has not less in it");
-        assert!(space.reason().unwrap().starts_with("deferred: the IPFS repository has 990 of 1000 bytes"));
+        assert!(space.reason(at(16)).unwrap().starts_with("deferred: the IPFS repository has 990 of 1000 bytes"));
     }
 
     #[test]
@@ -182,12 +203,29 @@ mod tests {
             now = space.again(now).unwrap();
             assert_eq!((space.room(now), space.again(now)), (Room::Few, None));
         }
-        assert!(space.reason().unwrap().ends_with(": no space left on device"));
+        assert!(space.reason(now).unwrap().ends_with(": no space left on device"));
         space.refused("no space left on device".into(), now);
         assert_eq!(space.room(now), Room::Nothing);
         space.look_again(now);
         assert_eq!(space.room(now), Room::Few, "somebody made room");
         space.fitted(now);
-        assert_eq!((space.room(now), space.reason()), (Room::Enough, None));
+        assert_eq!((space.room(now), space.reason(now)), (Room::Enough, None));
+    }
+
+    #[test]
+    fn a_trial_that_nothing_comes_of_ends_and_the_next_refusal_is_not_the_first() {
+        let mut space = Space::new(0, at(0));
+        space.refused("no space left on device".into(), at(0));
+        for (now, room, more_at) in [
+            (59, Room::Nothing, Some(60)),
+            (60, Room::Few, Some(120)),
+            (119, Room::Few, Some(120)),
+            (120, Room::Enough, None),
+        ] {
+            assert_eq!((space.room(at(now)), space.more_at(at(now))), (room, more_at.map(at)), "{now}");
+            assert_eq!(space.reason(at(now)).is_some(), room != Room::Enough, "{now}");
+        }
+        space.refused("no space left on device".into(), at(200));
+        assert_eq!(space.again(at(200)), Some(at(320)));
     }
 }

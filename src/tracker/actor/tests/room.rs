@@ -51,6 +51,38 @@ async fn a_full_disk_is_tried_by_a_few_pins_until_there_is_room() {
     assert_eq!(peer.tracker.held_up(), None);
 }
 
+/// A peer whose disk was full, with `others` pinned before, and whose few trials ask for content that nobody has.
+async fn on_trial(others: &[Pin]) -> Peer {
+    let peer = Peer::new();
+    peer.wishes.put(others);
+    tokio::time::sleep(SOON).await;
+    (1..=4).for_each(|n| peer.ipfs.script(cid(n), Script::Hang));
+    peer.ipfs.set_full(true);
+    peer.wishes.put(&(1..=4).map(pin).collect::<Vec<_>>());
+    tokio::time::sleep(SOON).await;
+    peer.ipfs.set_full(false);
+    for n in 1..=4 {
+        peer.until(n, Status::Pinning, MINUTE).await;
+    }
+    peer
+}
+
+#[tokio::test(start_paused = true)]
+async fn trials_of_content_that_nobody_has_do_not_keep_the_others_waiting() {
+    let peer = on_trial(&[]).await;
+    peer.wishes.put(&[pin(9)]);
+    peer.until(9, Status::Pinned, MINUTE * 2).await;
+    assert_eq!(peer.tracker.held_up(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unpin_is_no_sign_of_room() {
+    let peer = on_trial(&[pin(9)]).await;
+    peer.wishes.remove(&cid(9));
+    peer.until(9, Status::Unpinned, SOON).await;
+    assert!(peer.tracker.held_up().is_some_and(|reason| reason.ends_with("no space left on device")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_queue_of_three_takes_three_and_the_others_later() {
     let peer = Peer::with(|args| args.max_queue = NonZeroUsize::new(3));
