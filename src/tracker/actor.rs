@@ -13,7 +13,7 @@ use self::clock::Clock;
 use self::health::Health;
 use super::args::{Args, Command, TrackerError};
 use super::book::Book;
-use super::core::{Effect, Kind, Limits, Load, Next, Outcome, Queue, interrupted};
+use super::core::{Effect, Kind, Limits, Load, Next, Outcome, Queue};
 use super::daemon::{Room, View};
 use super::feed::{Feed, Step};
 use super::jobs::{Call, Jobs, Told};
@@ -31,8 +31,6 @@ const PROBES_MAX: usize = 256;
 const UNPINS_MAX: usize = 4;
 /// CIDs that wait in memory, about 200 bytes each; the rest waits in the ledger.
 const WINDOW_MAX: usize = 10_000;
-/// Rows of cut short jobs taken up at once.
-const RUNNING_MAX: usize = 1_000;
 /// What jobs told and nobody could take up, because the ledger cannot be read: then jobs wait.
 const UNHEARD_MAX: usize = 1_000;
 /// How long to wait after ledger or pinset failed, and after a sweep broke off.
@@ -89,6 +87,10 @@ impl Actor {
             unpins: UNPINS_MAX,
             window: WINDOW_MAX,
         };
+        let queued_max = args.max_queue.map(|max| max.get() as u64);
+        let book = Book::new(args.ledger.clone(), queued_max, args.share.clone(), clock.now())?;
+        let mut queue = Queue::new(limits);
+        queue.set_full(book.is_queue_full());
         Ok(Self {
             walk_is_news: args.ledger.cursor()?.is_some(),
             news,
@@ -98,14 +100,14 @@ impl Actor {
             changed: args.wishes.changed(),
             jobs: Jobs::new(args.ipfs.clone(), args.others, args.share.clone()),
             health: Health::new(args.ipfs.clone(), args.disk_high_water, daemon, clock.now()),
-            book: Book::new(args.ledger, args.max_queue.map(|max| max.get() as u64), args.share.clone())?,
+            book,
             ipfs: args.ipfs,
             wishes: args.wishes,
             wanted: Wanted { own: args.own, share: args.share },
             recover_interval: args.recover_interval,
             commands,
             clock,
-            queue: Queue::new(limits),
+            queue,
             hungry: true,
             sweep: None,
             sweep_at: clock.now(),
@@ -118,7 +120,6 @@ impl Actor {
 
     /// Works until it is stopped.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Fatal> {
-        self.resume()?;
         loop {
             self.schedule();
             let (wake, busy, room, clock) = (self.wake(), self.is_busy(), self.book.has_room(), self.clock);
@@ -137,19 +138,6 @@ impl Actor {
         self.jobs.shutdown().await;
         self.close().await;
         Ok(())
-    }
-
-    /// Queues what ran when the last process ended.
-    fn resume(&mut self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        loop {
-            let rows = self.book.ledger().running(RUNNING_MAX)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let rows = rows.into_iter().map(|(cid, row)| (cid, Some(interrupted(row, now)))).collect();
-            self.book.ledger().commit(&crate::store::ledger::Batch { rows, ..Default::default() })?;
-        }
     }
 
     /// Writes what is noted: the next start then has less to do again.

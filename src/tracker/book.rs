@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::core::Effect;
+use super::core::{Effect, interrupted};
 use super::wishes::{Share, held};
 use crate::model::{Cid, Event, Happening, TrackerStatus as Status, UnixMillis};
 use crate::store::StoreError;
@@ -18,6 +18,8 @@ const EVENTS_MAX: usize = ROWS_MAX;
 /// How long rows that nothing waits for are gathered: each commit is an fsync that the pinset's commits share the disk
 /// with.
 const GATHER: Duration = Duration::from_millis(100);
+/// Rows of cut short jobs taken up at once.
+const RUNNING_MAX: usize = 1_000;
 /// How long to wait after a commit failed.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -41,12 +43,16 @@ struct Queued {
 }
 
 impl Book {
-    /// A book over `ledger`; `queued_max` bounds the pins that are queued, `share` counts the bytes that are held.
+    /// A book over `ledger`, where what ran when the last process ended is queued again; `queued_max` bounds the pins that
+    /// are queued, `share` counts the bytes that are held.
     pub fn new(
         ledger: Arc<LedgerDb>,
         queued_max: Option<u64>,
         share: Option<Arc<dyn Share>>,
+        now: UnixMillis,
     ) -> Result<Self, StoreError> {
+        // Before it is counted what is queued.
+        resume(&ledger, now)?;
         let (open, commits) = (Batch::default(), JoinSet::new());
         let count = |max| Ok::<_, StoreError>(Queued { now: ledger.counts()?.of(Status::PinQueued), max });
         let queued = queued_max.map(count).transpose()?;
@@ -209,4 +215,16 @@ fn is_news(status: Status) -> bool {
         status,
         Status::Pinned | Status::Unpinned | Status::PinError | Status::UnpinError | Status::UnexpectedlyUnpinned
     )
+}
+
+/// Queues what ran when the last process ended.
+fn resume(ledger: &LedgerDb, now: UnixMillis) -> Result<(), StoreError> {
+    loop {
+        let rows = ledger.running(RUNNING_MAX)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let rows = rows.into_iter().map(|(cid, row)| (cid, Some(interrupted(row, now)))).collect();
+        ledger.commit(&Batch { rows, ..Batch::default() })?;
+    }
 }

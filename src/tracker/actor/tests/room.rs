@@ -1,5 +1,6 @@
 //! A daemon without room, and a queue that is bounded.
 use super::*;
+use crate::store::ledger::Batch;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -81,6 +82,20 @@ async fn an_unpin_is_no_sign_of_room() {
     peer.wishes.remove(&cid(9));
     peer.until(9, Status::Unpinned, SOON).await;
     assert!(peer.tracker.held_up().is_some_and(|reason| reason.ends_with("no space left on device")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_last_process_left_counts_in_the_queue() {
+    let peer = Peer::with(|args| {
+        args.max_queue = NonZeroUsize::new(1);
+        let row = Row::new(Status::Pinning, Due::Running, UnixMillis(1));
+        let rows = [(cid(1), Some(row))].into();
+        args.ledger.commit(&Batch { rows, ..Batch::default() }).unwrap();
+    });
+    peer.ipfs.set_away(true);
+    peer.wishes.put(&[pin(1), pin(2)]);
+    peer.until(2, Status::PinError, SOON).await;
+    assert_eq!(peer.status(1), Status::PinQueued);
 }
 
 #[tokio::test(start_paused = true)]
