@@ -87,7 +87,8 @@ impl Wanted {
         match pin.kind {
             PinType::Data | PinType::ClusterDag | PinType::Shard => match (pin.replication, &self.share) {
                 (Replication::Everywhere, Some(share)) => {
-                    share.takes(&pin.cid, row.is_some_and(|row| !is_unpin(row.status)))
+                    // What only waits for its turn is no reason to fetch it.
+                    share.takes(&pin.cid, row.is_some_and(|row| row.asked && !is_unpin(row.status)))
                 }
                 (Replication::Everywhere | Replication::Between { .. }, _) => !pin.is_remote(&self.own),
             },

@@ -157,13 +157,13 @@ impl Args {
         let rows = self.ledger.page(after, PAGE)?;
         let Some((last, _)) = rows.last() else { return Ok(None) };
         let (mut gone, mut kept) = (Vec::new(), false);
-        for (cid, _) in rows.iter().filter(|(_, row)| !row.status.is_leaving()) {
+        for (cid, row) in rows.iter().filter(|(_, row)| !row.status.is_leaving()) {
             let Some(pin) = self.wishes.pin(cid)? else { continue };
             if is_content(&pin) && pin.replication == Replication::Everywhere {
-                if self.sharing.takes(cid, true) {
-                    kept |= !self.sharing.takes(cid, false);
-                } else {
+                if !self.sharing.takes(cid, row.asked) {
                     gone.push(*cid);
+                } else if !self.sharing.takes(cid, false) {
+                    kept = true;
                 }
             }
         }

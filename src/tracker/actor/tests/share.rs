@@ -11,6 +11,8 @@ struct Part(Mutex<State>);
 #[derive(Default)]
 struct State {
     taken: BTreeSet<Cid>,
+    /// Whether what was begun is kept though it is not taken any more.
+    keeps: bool,
     room: u64,
     held: BTreeMap<Cid, u64>,
     open: BTreeMap<Cid, u64>,
@@ -26,8 +28,9 @@ impl State {
 }
 
 impl Share for Part {
-    fn takes(&self, cid: &Cid, _: bool) -> bool {
-        self.0.lock().unwrap().taken.contains(cid)
+    fn takes(&self, cid: &Cid, is_held: bool) -> bool {
+        let state = self.0.lock().unwrap();
+        state.taken.contains(cid) || (is_held && state.keeps)
     }
 
     fn reserve(&self, cid: &Cid, bytes: u64, counted: u64) -> bool {
@@ -92,6 +95,25 @@ async fn a_pin_that_is_not_for_it_is_remote_until_it_is() {
     tokio::time::sleep(SOON).await;
     assert_eq!(peer.ipfs.all().into_keys().collect::<Vec<_>>(), [cid(2)]);
     assert_eq!(part.0.lock().unwrap().spent(), 1_000, "what was let go of is free");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_is_dropped_and_what_was_begun_is_kept() {
+    let (peer, part) = peer(&[1, 2], 20_000);
+    peer.ipfs.script(cid(1), Script::Slow(12, Duration::from_secs(10)));
+    peer.wishes.put(&[pin(1)]);
+    peer.until(1, Status::Pinning, SOON).await;
+    peer.ipfs.set_repo(95, 100);
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    peer.wishes.put(&[pin(2)]);
+    tokio::time::sleep(SOON).await;
+    assert_eq!(peer.status(2), Status::PinQueued);
+    take(&part, &[]);
+    part.0.lock().unwrap().keeps = true;
+    peer.tracker.look(vec![cid(1), cid(2)]).await.unwrap();
+    assert_eq!(peer.status(2), Status::Remote);
+    peer.until(1, Status::Pinned, Duration::from_mins(5)).await;
+    assert!(!peer.ipfs.calls().contains(&format!("pin {}", cid(2))));
 }
 
 #[tokio::test(start_paused = true)]
