@@ -108,15 +108,40 @@ impl Turnstile {
         }
     }
 
-    /// A small call took so long.
-    pub fn took(&self, latency: Duration) {
-        self.with(|pace, now| pace.took(latency, now));
+    /// A small call begins; it is timed until it is answered or given up.
+    pub fn small(&self) -> Small<'_> {
+        Small { turnstile: self, began: task::now(), is_answered: false }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Pace, Duration) -> T) -> T {
         // Numbers are whole whatever happened to who wrote them.
         let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut pace, task::now().duration_since(self.start))
+    }
+}
+
+/// A small call that runs.
+pub(super) struct Small<'a> {
+    turnstile: &'a Turnstile,
+    began: Instant,
+    is_answered: bool,
+}
+
+impl Small<'_> {
+    /// It was answered.
+    pub fn answered(mut self) {
+        self.is_answered = true;
+    }
+}
+
+impl Drop for Small<'_> {
+    /// A call that is given up, or failed, says how slow the daemon is as far as it had waited already: probes that make way
+    /// after a second are all that is seen of a daemon that answers none.
+    fn drop(&mut self) {
+        let took = task::now().duration_since(self.began);
+        if self.is_answered || took > TARGET {
+            self.turnstile.with(|pace, now| pace.took(took, now));
+        }
     }
 }
 
@@ -175,6 +200,18 @@ mod tests {
             pace.took(ms(3), ms(n * 100));
         }
         assert!((pace.rate - RATE_FIRST).abs() < 1.0, "{}", pace.rate);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_answers_nobody_in_time_is_asked_less() {
+        let turnstile = Turnstile::new();
+        for _ in 0..20 {
+            turnstile.pass().await;
+            let calls: Vec<_> = (0..10).map(|_| turnstile.small()).collect();
+            tokio::time::sleep(ms(1_000)).await;
+            drop(calls);
+        }
+        assert!(turnstile.with(|pace, _| pace.rate) < RATE_FIRST / 10.0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -72,10 +72,10 @@ impl Rpc {
         each: impl FnMut(T),
     ) -> Result<(), IpfsError> {
         self.turn().await;
-        let began = task::now();
+        let call = self.pace.small();
         let answer = self.each(path, silence, each).await;
         if matches!(answer, Ok(()) | Err(IpfsError::Refused(_))) {
-            self.pace.took(task::now().duration_since(began));
+            call.answered();
         }
         answer
     }

@@ -304,8 +304,8 @@ Moves copies of pins from peers that hold too much to peers that have room, such
 peers were added. Prints each copy that moves, then what the peers have. Look first, with
 --dry-run; what it says moves in the same way without it, unless something changes.
 
-Peers are balanced by the metric that the allocator chooses them by: freespace, reposize or
-numpin. Peers that are within a twentieth of it stay as they are. No pin gets fewer copies,
+Peers are balanced by the metric that the allocator chooses them by: freespace or
+reposize. Peers that are within a twentieth of it stay as they are. No pin gets fewer copies,
 and a peer keeps a copy until the others have it. No copy goes where the tags of its pin's
 holders would be less spread; those that spread them better go first. Pins with a
 replication factor of -1 are on every peer and stay. A pin does not remember which peers

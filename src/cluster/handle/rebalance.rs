@@ -93,7 +93,7 @@ impl Run {
         let promises = cluster.inner.promises.clone().try_lock_owned().map_err(busy)?;
         let allocate_by = &cluster.inner.allocate_by;
         let measure = Measure::of(allocate_by).ok_or_else(|| {
-            Error::Other(format!("allocator.balanced.allocate_by is {allocate_by:?}: freespace, reposize or numpin has to be in it to say how much peers hold"))
+            Error::Other(format!("allocator.balanced.allocate_by is {allocate_by:?}: freespace or reposize has to be in it to say how much peers hold"))
         })?;
         let now = task::wall();
         let plan = Plan::new(measure, &cluster.seats(now), &promises, now).within(wish.max_bytes);

@@ -136,7 +136,7 @@ async fn a_peer_that_leaves_gives_and_takes_nothing_here() {
 #[tokio::test]
 async fn what_cannot_be_balanced_says_why() {
     let lone = Lone::start(|config| config.allocator.allocate_by = vec!["tag:region".into()]).await;
-    assert!(fails(&lone, DRY).await.contains("freespace, reposize or numpin has to be in it"));
+    assert!(fails(&lone, DRY).await.contains("freespace or reposize has to be in it"));
     lone.stop().await;
 
     let lone = Lone::start(|_| ()).await;
