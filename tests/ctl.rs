@@ -274,7 +274,7 @@ fn wrong_words_and_hosts_are_told_as_go_tells_them() {
     let text = "error parsing host multiaddress: failed to parse multiaddr \"abc\": must begin with /\n";
     assert_eq!(run("--host abc id"), (1, String::new(), text.into()));
     assert_eq!(run("").0, 0);
-    assert_eq!(run("commands").1.lines().count(), 22 + 13, "Go's and ours");
+    assert_eq!(run("commands").1.lines().count(), 22 + 14, "Go's and ours");
 }
 
 #[test]

@@ -75,8 +75,7 @@ fn template_key() -> Flag {
 }
 
 fn max_bytes() -> Flag {
-    let what = "hold at most this many bytes of what the cluster pins, such as 500GB, and share the rest with other \
-                followers that have a limit; \"none\" holds everything";
+    let what = "hold at most so many bytes, such as 500GB, and share with others; \"none\": hold everything";
     Flag::text("max-bytes", what).placeholder("SIZE")
 }
 
