@@ -13,7 +13,7 @@ use crate::source::{nobody, serve};
 const FOLLOW: &str = "ipfs-cluster-follow";
 
 /// Commands and flags that Go's program does not have.
-const OURS: [&str; 2] = ["--template-key PEER_ID", "completions"];
+const OURS: [&str; 3] = ["--template-key PEER_ID", "--max-bytes SIZE", "completions"];
 
 /// The follower's ports, and the port where recorded Kubo is away.
 const PORTS: [u16; 3] = [34301, 34302, 39998];
