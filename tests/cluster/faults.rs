@@ -11,7 +11,7 @@ use ipfs_cluster::wire::rest::{ContentPath, GlobalPinInfo};
 use tokio::runtime::Handle;
 
 use crate::daemon::{Daemon, Mood};
-use crate::rig::{Home, Node, PATIENCE, acquainted, alone, cid, until};
+use crate::rig::{Home, Node, PATIENCE, acquainted, alone, cid, until, until_told};
 
 /// Rounds of requests while all is well, and at least so many in each fault.
 const ROUNDS: usize = 60;
@@ -140,17 +140,16 @@ impl Stage {
     /// elsewhere.
     async fn settle(&self) {
         let all: BTreeSet<Cid> = (0..self.pinned).map(cid).collect();
-        let deadline = task::now() + PATIENCE;
-        loop {
+        let ask = async || {
             let statuses = self.statuses().await;
             if self.daemon.held() == all && statuses.iter().all(|(status, _)| *status == TrackerStatus::Pinned) {
-                return;
+                return Ok(());
             }
-            assert!(task::now() < deadline, "not all is pinned: {statuses:?}");
             let recovered = self.client.recover_all(true).await.unwrap();
             let _: Vec<_> = recovered.try_collect().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+            Err(format!("{statuses:?}"))
+        };
+        until_told(task::now() + PATIENCE, "all is pinned", ask).await;
     }
 }
 

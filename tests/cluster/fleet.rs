@@ -8,7 +8,7 @@ use ipfs_cluster::model::{Cid, PeerId, Pin, PinOptions, PinTypes, Replication};
 use ipfs_cluster::task;
 
 use crate::daemon::{Daemon, Deed};
-use crate::rig::{Home, Node, cid, until_within};
+use crate::rig::{Home, Node, cid, until_told, until_within};
 
 /// Peers of a fleet.
 pub const PEERS: usize = 10;
@@ -131,16 +131,15 @@ impl Fleet {
     }
 
     async fn until_held_of(&self, pins: u32, what: &str) {
-        let deadline = task::now() + patience();
-        loop {
-            let (first, missing) = (self.living().next().unwrap().0, self.missing(pins).await);
+        let ask = async || {
+            let missing = self.missing(pins).await;
             if missing == 0 && self.is_one() {
-                return;
+                return Ok(());
             }
             let repaired: Vec<u64> = self.living().map(|(_, node)| node.counted("pins_repaired")).collect();
-            assert!(task::now() < deadline, "not in time: {what}: {missing} as {first} sees it; repaired {repaired:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            Err(format!("{missing} are missing; repaired {repaired:?}"))
+        };
+        until_told(task::now() + patience(), what, ask).await;
     }
 
     /// Waits until all living peers have one pinset.

@@ -20,6 +20,9 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// How long a test waits for what must happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often it is asked whether something has come about.
+const ASK_EVERY: Duration = Duration::from_millis(5);
+
 /// The private network of all tests, and of the bare swarms that mean them harm.
 pub const SECRET: [u8; 32] = [7; 32];
 
@@ -245,8 +248,16 @@ async fn until_or(what: &str, condition: impl FnMut() -> bool, shown: impl Fn() 
 }
 
 async fn until_by(deadline: Instant, what: &str, mut condition: impl FnMut() -> bool, shown: impl Fn() -> String) {
-    while !condition() {
-        assert!(task::now() < deadline, "not in time: {what}\n{}", shown());
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    until_told(deadline, what, async || if condition() { Ok(()) } else { Err(shown()) }).await;
+}
+
+/// Waits until `ask` finds nothing that is missing; what it found is told when the time is over.
+pub async fn until_told(deadline: Instant, what: &str, mut ask: impl AsyncFnMut() -> Result<(), String>) {
+    let mut began = task::now();
+    while let Err(missing) = ask().await {
+        assert!(task::now() < deadline, "not in time: {what}\n{missing}");
+        // Who asks for much takes no more than half of the time.
+        tokio::time::sleep(ASK_EVERY.max(began.elapsed())).await;
+        began = task::now();
     }
 }
