@@ -1,5 +1,11 @@
-//! Sizes and moments as people say them.
+//! Sizes and moments as people say them, and how far long work is.
+use std::io::{IsTerminal, stderr};
 use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often a line of progress moves.
+const EVERY: Duration = Duration::from_millis(200);
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -9,6 +15,21 @@ const MONTH: u64 = 30 * DAY;
 const YEAR: u64 = 12 * MONTH;
 /// From here on nobody counts.
 const LONG: u64 = 37 * YEAR;
+
+/// A line of progress on a terminal's stderr, in indicatif's words; nothing elsewhere. Its length may be set later.
+pub fn progress(template: &str) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_style(progress_style(template));
+    bar.enable_steady_tick(EVERY);
+    bar
+}
+
+/// The style of a line of progress.
+pub fn progress_style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
 
 /// A size in powers of 1000: `999 B`, `9.6 GB`, `83 MB`.
 pub fn size(bytes: u64) -> String {

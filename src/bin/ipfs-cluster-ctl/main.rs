@@ -11,7 +11,6 @@ mod health;
 mod output;
 mod peers;
 mod pin;
-mod rebalance;
 mod snapshot;
 mod status;
 
@@ -92,7 +91,7 @@ async fn dispatch(run: &Run, globals: &Globals, output: &mut Output) -> Result<(
         ["peers", "ls"] => peers::list(client, output).await,
         ["peers", "rm"] => peers::remove(client, run).await,
         ["peers", "drain"] => peers::drain(client, run, output).await,
-        ["rebalance"] => rebalance::run(client, run, output).await,
+        ["rebalance"] => peers::rebalance(client, run, output).await,
         ["pin", "add"] => pin::add(client, run, output).await,
         ["pin", "rm"] => pin::remove(client, run, output).await,
         ["pin", "update"] => pin::update(client, run, output).await,

@@ -1,5 +1,6 @@
 //! `version`, `peers`.
 mod drain;
+mod rebalance;
 
 use ipfs_cluster::client::Client;
 use ipfs_cluster::model::PeerId;
@@ -24,6 +25,8 @@ pub async fn remove(client: &Client, run: &Run) -> Result<(), Failure> {
 pub async fn drain(client: &Client, run: &Run, output: &mut Output) -> Result<(), Failure> {
     drain::drain(client, named(run)?, run, output).await
 }
+
+pub use rebalance::run as rebalance;
 
 /// The peer that the first argument names.
 fn named(run: &Run) -> Result<PeerId, Failure> {

@@ -1,14 +1,14 @@
 //! `snapshot`: a copy of the pinset as a file.
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
 use ipfs_cluster::client::Client;
 
 use super::common::Run;
+use super::common::human::progress;
 use super::exit::Failure;
 
 /// Writes aside and renames: a file of that name is whole.
@@ -43,7 +43,7 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 async fn copy(client: &Client, out: &mut dyn Write) -> Result<u64, Failure> {
-    let bar = bar();
+    let bar = progress("{spinner} {bytes} {msg}");
     bar.set_message("waiting for the peer to copy its pinset");
     let mut parts = client.snapshot().await?;
     bar.set_message("");
@@ -57,14 +57,4 @@ async fn copy(client: &Client, out: &mut dyn Write) -> Result<u64, Failure> {
     out.flush()?;
     bar.finish_and_clear();
     Ok(bytes)
-}
-
-fn bar() -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{spinner} {bytes} {msg}");
-    let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar.enable_steady_tick(std::time::Duration::from_millis(100));
-    bar
 }

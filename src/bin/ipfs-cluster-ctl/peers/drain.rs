@@ -1,14 +1,14 @@
 //! `peers drain`.
-use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use ipfs_cluster::client::Client;
 use ipfs_cluster::model::{Draining, PeerId};
 use ipfs_cluster::task;
 use ipfs_cluster::wire::rest::Drain;
 
 use super::super::common::Run;
+use super::super::common::human::progress;
 use super::super::exit::Failure;
 use super::super::output::Output;
 
@@ -27,10 +27,10 @@ pub async fn drain(client: &Client, peer: PeerId, run: &Run, output: &mut Output
 }
 
 async fn wait(client: &Client, peer: PeerId, mut drain: Drain) -> Result<Drain, Failure> {
-    let mut progress = Progress::new();
+    let mut line = Progress::new();
     let mut pause = POLL;
     loop {
-        progress.show(&drain);
+        line.show(&drain);
         if drain.is_done() {
             return Ok(drain);
         }
@@ -52,13 +52,7 @@ struct Progress {
 
 impl Progress {
     fn new() -> Self {
-        if !stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), most: 0 };
-        }
-        let style = ProgressStyle::with_template("{spinner} {wide_bar} {pos}/{len} {msg}");
-        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, most: 0 }
+        Self { bar: progress("{spinner} {wide_bar} {pos}/{len} {msg}"), most: 0 }
     }
 
     fn show(&mut self, drain: &Drain) {

@@ -1,15 +1,15 @@
 //! `pin add --from-file`: many pins, some thousands in each request.
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal, Read, stderr, stdin};
-use std::time::Duration;
+use std::io::{self, BufRead, BufReader, Read, stdin};
 
 use futures::StreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use ipfs_cluster::client::Client;
 use ipfs_cluster::model::PinOptions;
 use ipfs_cluster::wire::rest::{self, PinOutcome};
 
 use super::super::common::Run;
+use super::super::common::human::progress;
 use super::super::exit::Failure;
 use super::super::output::Output;
 
@@ -17,8 +17,6 @@ use super::super::output::Output;
 const REQUEST_BYTES: usize = 4 << 20;
 /// Longest line in bytes; peers refuse it from 128 KiB on.
 const LINE_MAX: u64 = 256 << 10;
-/// How often the progress moves.
-const EVERY: Duration = Duration::from_millis(200);
 
 /// Pins every line of a file, `-` is stdin: a CID takes `options`, a JSON document is sent as it is.
 pub async fn add(client: &Client, run: &Run, options: &PinOptions, output: &mut Output) -> Result<(), Failure> {
@@ -85,7 +83,7 @@ impl<'a> Lines<'a> {
                 Box::new(BufReader::new(file))
             }
         };
-        Ok(Self { input, options, number: 0, progress: progress() })
+        Ok(Self { input, options, number: 0, progress: progress("{spinner} {pos} pins, {per_sec}") })
     }
 
     /// The lines of the next request; none at the end.
@@ -123,15 +121,4 @@ fn unreadable(error: impl Into<io::Error>) -> Failure {
 /// The request for one CID.
 fn document(cid: &str, options: &PinOptions) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&rest::Pin::wished(cid, options))
-}
-
-/// Counts on a terminal's stderr; nothing elsewhere.
-fn progress() -> ProgressBar {
-    if !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{spinner} {pos} pins, {per_sec}");
-    let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar.enable_steady_tick(EVERY);
-    bar
 }

@@ -1,11 +1,7 @@
 //! How far long work is, on a terminal.
-use std::io::{IsTerminal, stderr};
-use std::time::Duration;
+use indicatif::ProgressBar;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-/// How often it moves.
-const EVERY: Duration = Duration::from_millis(200);
+use crate::common::human;
 
 /// A line on a terminal's stderr; nothing elsewhere.
 pub struct Progress {
@@ -25,11 +21,8 @@ impl Progress {
     }
 
     fn new(unit: &'static str, is_shown: bool) -> Self {
-        if !is_shown || !stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), unit };
-        }
-        let bar = ProgressBar::new_spinner().with_style(style(&format!("{{spinner}} {{pos}} {unit}, {{per_sec}}")));
-        bar.enable_steady_tick(EVERY);
+        let template = format!("{{spinner}} {{pos}} {unit}, {{per_sec}}");
+        let bar = if is_shown { human::progress(&template) } else { ProgressBar::hidden() };
         Self { bar, unit }
     }
 
@@ -39,7 +32,7 @@ impl Progress {
             self.bar.set_length(total);
             let unit = self.unit;
             let template = format!("{{spinner}} {{wide_bar}} {{pos}} of {{len}} {unit}, {{per_sec}}, {{eta}} left");
-            self.bar.set_style(style(&template));
+            self.bar.set_style(human::progress_style(&template));
         }
     }
 
@@ -52,8 +45,4 @@ impl Progress {
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }

@@ -1,17 +1,14 @@
 //! `rebalance`: moves copies to peers that have room.
-use std::io::{IsTerminal, stderr};
-use std::time::Duration;
-
 use futures::StreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use ipfs_cluster::client::{Client, Error};
 use ipfs_cluster::config::parse_size;
 use ipfs_cluster::wire::rest::rebalance::{Rebalanced, Shift};
 
-use super::common::Run;
-use super::common::human::size;
-use super::exit::Failure;
-use super::output::Output;
+use super::super::common::Run;
+use super::super::common::human::{progress, size};
+use super::super::exit::Failure;
+use super::super::output::Output;
 
 /// Prints each move as it is made, or would be, and what came of it.
 pub async fn run(client: &Client, run: &Run, output: &mut Output) -> Result<(), Failure> {
@@ -19,13 +16,13 @@ pub async fn run(client: &Client, run: &Run, output: &mut Output) -> Result<(), 
     let max_bytes = max_bytes.map_err(|error| Failure::argument("reading --max-bytes", &error))?;
     let is_dry = run.values.is_on("dry-run");
     let mut lines = client.rebalance(is_dry, max_bytes).await.map_err(too_old)?;
-    let mut progress = Progress::new();
+    let mut told = Progress::new();
     while let Some(line) = lines.next().await {
         let line = line?;
         if let Rebalanced::Moved(shift) = &line {
-            progress.count(shift);
+            told.count(shift);
         }
-        progress.bar.suspend(|| output.show(&line).and_then(|()| Ok(output.flush()?)))?;
+        told.bar.suspend(|| output.show(&line).and_then(|()| Ok(output.flush()?)))?;
     }
     Ok(())
 }
@@ -46,13 +43,7 @@ struct Progress {
 
 impl Progress {
     fn new() -> Self {
-        if !stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), bytes: 0 };
-        }
-        let style = ProgressStyle::with_template("{spinner} {elapsed} {pos} copies, {msg}");
-        let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, bytes: 0 }
+        Self { bar: progress("{spinner} {elapsed} {pos} copies, {msg}"), bytes: 0 }
     }
 
     fn count(&mut self, shift: &Shift) {
