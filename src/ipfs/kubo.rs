@@ -116,11 +116,13 @@ impl Kubo {
 
     /// What is held already is a pin that is done, of a size that is only good to know.
     async fn is_there(&self, cid: &Cid, held: Held) -> Begun {
-        let size = self.size_of(cid).await.ok().flatten().filter(|_| held == Held::Recursive);
+        // What the root tells is the size of the whole.
+        let size = if held == Held::Recursive { self.size_of(cid).await.ok().flatten() } else { None };
         Begun::Held(size.map(|bytes| Progress { blocks: 1, bytes }))
     }
 
     async fn size_of(&self, cid: &Cid) -> Result<Option<u64>, IpfsError> {
+        self.rpc.turn().await;
         let stat = self.rpc.ask::<wire::FilesStat>(&format!("files/stat?arg=/ipfs/{cid}"), self.args.pin_timeout).await;
         match stat {
             Ok(stat) => Ok(Some(stat.cumulative_size)),

@@ -250,7 +250,7 @@ async fn share_loop(informers: Arc<Informers>, mut share: watch::Receiver<Option
 }
 
 async fn disk_loop(informers: Arc<Informers>, disk: Disk) {
-    let mut trouble = Trouble::default();
+    let (mut trouble, mut trigger) = (Trouble::default(), informers.args.trigger.clone());
     loop {
         let stat = informers.args.ipfs.repo_stat().await;
         let wait = if stat.is_ok() { disk.ttl / 2 } else { RETRY.min(disk.ttl / 4) };
@@ -267,7 +267,7 @@ async fn disk_loop(informers: Arc<Informers>, disk: Disk) {
             }
             Err(error) => trouble.say(&format!("the IPFS daemon does not say how much space it has: {error}")),
         }
-        informers.rest(wait).await;
+        rest(wait, &mut trigger).await;
     }
 }
 
@@ -283,7 +283,7 @@ async fn tags_loop(informers: Arc<Informers>, ttl: Duration, tags: BTreeMap<Stri
 }
 
 async fn queue_loop(informers: Arc<Informers>, ttl: Duration, bucket: u64) {
-    let mut trouble = Trouble::default();
+    let (mut trouble, mut trigger) = (Trouble::default(), informers.args.trigger.clone());
     loop {
         let size = informers.args.queue_size.clone();
         let queued = tokio::task::spawn_blocking(move || size()).await;
@@ -298,7 +298,16 @@ async fn queue_loop(informers: Arc<Informers>, ttl: Duration, bucket: u64) {
             Ok(Err(error)) => trouble.say(&format!("the length of the pin queue is not known: {error}")),
             Err(error) => trouble.say(&format!("the length of the pin queue is not known: {error}")),
         }
-        informers.rest(ttl / 2).await;
+        rest(ttl / 2, &mut trigger).await;
+    }
+}
+
+/// Waits for so long, or until much was pinned since the last wait; not less than a second.
+async fn rest(wait: Duration, trigger: &mut watch::Receiver<()>) {
+    tokio::time::sleep(GAP.min(wait)).await;
+    tokio::select! {
+        Ok(()) = trigger.changed() => (),
+        () = tokio::time::sleep(wait.saturating_sub(GAP)) => (),
     }
 }
 
@@ -337,18 +346,6 @@ impl Informers {
         let mut metric = self.metric("ping", *ping_interval * PING_LIVES);
         metric.value = ping::encode(peername, &ipfs_id.last());
         self.publish(metric);
-    }
-
-    /// Waits for so long, or until much was pinned; not less than a second.
-    async fn rest(&self, wait: Duration) {
-        let mut trigger = self.args.trigger.clone();
-        // What rang before is told already.
-        trigger.mark_unchanged();
-        tokio::time::sleep(GAP.min(wait)).await;
-        tokio::select! {
-            Ok(()) = trigger.changed() => (),
-            () = tokio::time::sleep(wait.saturating_sub(GAP)) => (),
-        }
     }
 
     /// Writes down who lives, so that the next start misses those that died meanwhile; for alerts alone.

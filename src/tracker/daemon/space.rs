@@ -83,7 +83,7 @@ impl Space {
             Some(last) if now < last.again => {}
             Some(last) => {
                 last.wait = (last.wait * 2).min(WAIT_MAX);
-                last.again = now.plus(last.wait);
+                (last.said, last.again) = (said, now.plus(last.wait));
             }
             None => self.refused = Some(Refused { said, again: now.plus(WAIT_MIN), wait: WAIT_MIN }),
         }
