@@ -206,6 +206,36 @@ fn a_wish_that_goes_while_its_pin_runs_cancels_it_and_then_unpins() {
 }
 
 #[test]
+fn what_others_are_to_hold_is_asked_for_again_soon_and_then_each_minute() {
+    let mut bench = Bench::new(SMALL);
+    bench.want(1);
+    bench.turn();
+    bench.done(1, WELL);
+    bench.forget(1);
+    for wait in [5, 60, 60] {
+        assert_eq!(bench.turn(), [cid(1)]);
+        bench.done(1, Outcome::Kept);
+        let row = bench.row(1).unwrap();
+        assert_eq!((row.status, row.attempts, row.error.as_str()), (Status::UnpinQueued, 0, LEAVING));
+        bench.later(Duration::from_secs(wait - 1));
+        assert_eq!(bench.turn(), []);
+        bench.later(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn what_there_was_no_room_for_is_tried_again_soon() {
+    let mut bench = Bench::new(SMALL);
+    bench.want(1);
+    bench.turn();
+    bench.done(1, Outcome::NoRoom("full".into()));
+    bench.later(Duration::from_secs(9));
+    assert_eq!((bench.turn(), bench.row(1).unwrap().attempts), (vec![], 0));
+    bench.later(Duration::from_secs(1));
+    assert_eq!(bench.turn(), [cid(1)]);
+}
+
+#[test]
 fn a_wish_that_comes_back_while_its_unpin_runs_pins_after_it() {
     let mut bench = Bench::new(SMALL);
     bench.want(1);
