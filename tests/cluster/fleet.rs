@@ -26,8 +26,10 @@ const SPACE_TTL: Duration = Duration::from_secs(10);
 const PINS: u32 = 600;
 /// Writes that wait at a time.
 const WRITERS: usize = 64;
-/// Slices of what is written: each is held before the next.
+/// Slices of what is written: each is held before the next. More at once than daemons begin within a second make way for
+/// each other, and come again a minute later.
 const SLICES: u32 = 8;
+const SLICE_MAX: u32 = 2_500;
 
 /// How many pins a fleet has: the long form says it by `SOAK_PINS`.
 pub fn pins() -> u32 {
@@ -92,8 +94,8 @@ impl Fleet {
             let options = PinOptions { replication_min: 2, replication_max: max, ..PinOptions::default() };
             async move { drop(cluster.pin(cid(n), options).await.unwrap()) }
         };
-        let slice = pins().div_ceil(SLICES);
-        for first in (0..SLICES).map(|n| n * slice) {
+        let slice = pins().div_ceil(SLICES).min(SLICE_MAX);
+        for first in (0..pins()).step_by(slice as usize) {
             let end = pins().min(first + slice);
             stream::iter(first..end).for_each_concurrent(WRITERS, pin).await;
             self.until_held_of(end, "all that is pinned is held").await;
