@@ -250,7 +250,11 @@ fn defaults(config: &Config) -> Defaults {
 
 /// The share of a follower with a budget; peers that write hold what they are given.
 fn open_sharing(config: &Config, own: PeerId, ledger: &LedgerDb) -> Result<Option<Sharing>, StoreError> {
-    let Some(max_bytes) = config.follower.max_bytes.filter(|_| config.cluster.follower_mode) else { return Ok(None) };
+    let Some(max_bytes) = config.follower.max_bytes else { return Ok(None) };
+    if !config.cluster.follower_mode {
+        tracing::warn!("follower.max_bytes has no effect: this peer is no follower (cluster.follower_mode)");
+        return Ok(None);
+    }
     let copies = usize::try_from(config.follower.copies.get()).unwrap_or(usize::MAX);
     let beat = config.cluster.monitor_ping_interval;
     Sharing::open(&own, (max_bytes.get(), copies), beat, ledger, task::wall()).map(Some)
