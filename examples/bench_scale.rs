@@ -2,6 +2,8 @@
 //!
 //! `--pins N` pins (default 1,000,000). With names of parts it runs only those: `joins` (or `join`, only the first
 //! of them), `list`, `ingest`, `starts`, `churn`, `repair`.
+#[path = "../src/bin/common/allocator.rs"]
+mod allocator;
 #[path = "../tests/common/mod.rs"]
 mod common;
 #[path = "bench/daemon.rs"]

@@ -103,8 +103,19 @@ impl<'a> Fields<'a> {
         Some(head)
     }
 
+    /// Most are keys and lengths of one byte.
     #[inline]
     fn number(&mut self) -> Option<u64> {
+        match self.0 {
+            [byte @ 0..0x80, rest @ ..] => {
+                self.0 = rest;
+                Some(u64::from(*byte))
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let (byte, rest) = self.0.split_first()?;

@@ -23,6 +23,9 @@ const HOLDERS: usize = 3;
 /// What is to be looked through in three seconds, as pins a second.
 const BOUND: f64 = 3_333_333.0;
 
+/// So often each is measured; the median counts.
+const ROUNDS: usize = 5;
+
 /// Rows of one read transaction, as the cluster has them.
 const ROWS: usize = 65_536;
 
@@ -36,17 +39,26 @@ pub fn repair(dir: &Path, pins: usize, report: &mut Report) -> Result<(), Error>
     std::fs::remove_file(&file)?;
     let db = PinsetDb::open(server.dir(), Options::default())?;
     let held = (0..pins).filter(|n| (0..HOLDERS).any(|k| holder(*n, k) == peers[0])).count();
-    for (what, dead, expected) in [("all peers here", 0, 0), ("one peer of 100 gone", 1, held)] {
-        let began = now();
-        let short = scan(&db, &census(&peers, dead))?;
-        let took = began.elapsed();
-        if short != expected {
-            return Err(format!("{what}: {short} pins are short, and {expected} should be").into());
+    let cases = [("all peers here", 0, 0), ("one peer of 100 gone", 1, held)];
+    let mut times = [Vec::new(), Vec::new()];
+    // By turns: what the import left to be written back weighs on the first.
+    for _ in 0..ROUNDS {
+        for (n, (what, dead, expected)) in cases.into_iter().enumerate() {
+            let began = now();
+            let short = scan(&db, &census(&peers, dead))?;
+            times[n].push(began.elapsed());
+            if short != expected {
+                return Err(format!("{what}: {short} pins are short, and {expected} should be").into());
+            }
         }
+    }
+    for ((what, _, expected), mut times) in cases.into_iter().zip(times) {
+        times.sort_unstable();
+        let took = times[ROUNDS / 2];
         report.row(&format!("scan for repair, {what}"), Bound::AtLeast(BOUND), ratio(pins, took), "pins/s");
         #[expect(clippy::cast_precision_loss, reason = "a bound")]
         let bound = Bound::AtMost(pins as f64 / BOUND);
-        report.row(&format!("  {pins} pins, {short} of them short"), bound, took.as_secs_f64(), "s");
+        report.row(&format!("  {pins} pins, {expected} of them short"), bound, took.as_secs_f64(), "s");
     }
     Ok(())
 }

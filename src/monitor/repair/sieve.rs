@@ -20,6 +20,8 @@ pub struct Sieve<'a> {
     census: &'a Census,
     /// The peers that it knows of, sorted by their tails: comparing words is several times as fast as comparing keys.
     known: Vec<(u64, Vec<u8>, Holder)>,
+    /// Where those begin whose tail begins with a byte, by byte, and then the end: most searches are over by that.
+    begins: Vec<usize>,
 }
 
 impl<'a> Sieve<'a> {
@@ -29,7 +31,8 @@ impl<'a> Sieve<'a> {
         let known = census.known().map(|peer| (peer.to_bytes(), holder(census, peer)));
         let mut known: Vec<_> = known.map(|(bytes, holder)| (tail(&bytes), bytes, holder)).collect();
         known.sort_unstable_by_key(|(tail, ..)| *tail);
-        Self { census, known }
+        let begins = (0..=256).map(|first| known.partition_point(|(tail, ..)| tail >> 56 < first)).collect();
+        Self { census, known, begins }
     }
 
     /// Returns whether a pin may be short; `false` only where [`Census::is_short`] of the whole pin says so too.
@@ -50,8 +53,10 @@ impl<'a> Sieve<'a> {
     /// What the peer of these bytes is; [`None`] when they are no peer's.
     fn holder(&self, bytes: &[u8]) -> Option<Holder> {
         let wanted = tail(bytes);
-        let first = self.known.partition_point(|(tail, ..)| *tail < wanted);
-        let alike = self.known[first..].iter().take_while(|(tail, ..)| *tail == wanted);
+        let byte = usize::from(wanted.to_be_bytes()[0]);
+        let near = &self.known[self.begins[byte]..self.begins[byte + 1]];
+        let first = near.partition_point(|(tail, ..)| *tail < wanted);
+        let alike = near[first..].iter().take_while(|(tail, ..)| *tail == wanted);
         for (_, known, holder) in alike {
             if known == bytes {
                 return Some(*holder);
