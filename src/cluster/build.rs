@@ -18,7 +18,7 @@ use super::peers::{
     Alerts, Courier, CourierArgs, Departure, Disk, InformersArgs, IpfsId, Keeper, Members, Post, Sharing, as_share,
 };
 use super::pinset::{self, Outbound, Pinset, PinsetWishes, Writer};
-use super::status::{Holders, Local};
+use super::status::{Holders, Local, Spool};
 use crate::config::{Config, DiskMetric, Endpoint};
 use crate::crdt::{RowsError, automerge};
 use crate::ipfs::{Connector, Kubo, KuboArgs, Metered, Trigger};
@@ -170,6 +170,7 @@ pub fn open_cluster(
         ipfs_id: Arc::new(IpfsId::new(ipfs.clone())),
         ipfs,
         local: Local { pinset: pinset.clone(), tracker: tracker.clone() },
+        spool: Spool::new(config.folder.clone()),
         tracker,
         pinset,
         alerts: Arc::new(alerts),

@@ -22,7 +22,7 @@ use super::flow::{self, Defaults};
 use super::net::{Counts, Notices};
 use super::peers::{Alerts, Departure, IpfsId, Members, Sharing};
 use super::pinset::Pinset;
-use super::status::Local;
+use super::status::{Local, Spool};
 use crate::crdt::{Op, OpId, Seen, Summary, WriteError};
 use crate::ipfs::{Connector, Trigger};
 use crate::model::{Alert, Cid, Metric, PeerId, PeerInfo, Pin, PinOptions, PinTypes, Replication, Trust, UnixMillis};
@@ -71,6 +71,8 @@ pub(super) struct Inner {
     pub trigger: Trigger,
     pub ipfs_id: Arc<IpfsId>,
     pub local: Local,
+    /// Where statuses are sorted that come in an order of their own.
+    pub spool: Spool,
     /// Its share; none when it has no budget.
     pub sharing: Option<Arc<Sharing>>,
     pub counts: Arc<Counts>,

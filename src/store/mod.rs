@@ -8,10 +8,12 @@ mod migrate;
 
 mod db;
 pub mod ledger;
+mod scratch;
 
 pub use db::{Frozen, Options, PinsetDb};
 pub use error::StoreError;
 pub use file::free_space;
 pub use ledger::LedgerDb;
 pub use memory::{Caches, memory_limit};
+pub use scratch::{Scratch, ScratchRow};
 pub use tables::PINSET_FILE;

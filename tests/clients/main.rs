@@ -10,5 +10,6 @@ mod exceptions;
 mod host;
 mod judge;
 mod mask;
+mod mixed;
 mod npm;
 mod quickstart;

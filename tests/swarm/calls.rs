@@ -8,7 +8,7 @@ use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, TryStreamExt, stream};
 use ipfs_cluster::model::{Cid, PeerId, PeerInfo, PinInfo, PinInfoShort, StatusFilter, TrackerStatus, UnixMillis};
 use ipfs_cluster::observe::CallMeters;
 use ipfs_cluster::swarm::Event;
-use ipfs_cluster::swarm::calls::{self, Call, CallError, CallServer, Calls, PROTOCOL, Reply, Serve};
+use ipfs_cluster::swarm::calls::{self, Call, CallError, CallServer, Calls, Order, PROTOCOL, Reply, Serve};
 use ipfs_cluster::task::Task;
 use tokio::sync::mpsc;
 
@@ -115,9 +115,11 @@ async fn every_call_has_its_answer() {
     assert_eq!(pair.calls.version(to).await.unwrap(), "0.1.0");
     let status = pair.calls.status(to, &cid(9)).await.unwrap();
     assert_eq!(Reply::Status(Box::new(status)), Stub::status(to, cid(9)));
-    let all: Vec<_> = pair.calls.status_all(to, StatusFilter::ALL).try_collect().await.unwrap();
-    assert_eq!(all.iter().map(|info| info.cid).collect::<Vec<_>>(), [cid(0), cid(1), cid(2)]);
-    until("all are counted", || pair.server.counts().calls_served == 4).await;
+    for order in [Order::Keys, Order::Any] {
+        let all: Vec<_> = pair.calls.status_all(to, StatusFilter::ALL, order).try_collect().await.unwrap();
+        assert_eq!(all.iter().map(|info| info.cid).collect::<Vec<_>>(), [cid(0), cid(1), cid(2)]);
+    }
+    until("all are counted", || pair.server.counts().calls_served == 5).await;
 }
 
 #[tokio::test]
@@ -133,14 +135,14 @@ async fn sixty_parallel_calls_are_all_served() {
 #[tokio::test]
 async fn a_long_stream_arrives_whole() {
     let pair = pair(true, 20_000).await;
-    let count = pair.calls.status_all(pair.server.own_id(), StatusFilter::ALL).map_ok(|_| 1);
+    let count = pair.calls.status_all(pair.server.own_id(), StatusFilter::ALL, Order::Keys).map_ok(|_| 1);
     assert_eq!(count.try_fold(0, |sum, n| async move { Ok(sum + n) }).await.unwrap(), 20_000);
 }
 
 #[tokio::test]
 async fn a_stream_that_fails_in_the_middle_tells_what_came_and_why_it_ended() {
     let pair = pair(true, 0).await;
-    let mut replies = pair.calls.recover_all(pair.server.own_id());
+    let mut replies = pair.calls.recover_all(pair.server.own_id(), Order::Keys);
     assert_eq!(replies.next().await.unwrap().unwrap().cid, cid(0));
     assert!(matches!(replies.next().await, Some(Err(CallError::Remote(text))) if text == "the ledger is gone"));
     assert!(replies.next().await.is_none());
@@ -154,7 +156,7 @@ async fn a_peer_that_is_not_trusted_calls_only_what_is_open() {
     let refused = pair.calls.status(to, &cid(0)).await.unwrap_err();
     assert!(matches!(&refused, CallError::Refused(_)), "{refused}");
     assert_eq!(refused.to_string(), "client does not have permissions to call PinTracker.Status");
-    let refused = pair.calls.status_all(to, StatusFilter::ALL).next().await.unwrap();
+    let refused = pair.calls.status_all(to, StatusFilter::ALL, Order::Keys).next().await.unwrap();
     assert!(matches!(refused, Err(CallError::Refused(_))));
     until("both are counted", || pair.server.counts().calls_refused == 2).await;
 }

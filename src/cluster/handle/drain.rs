@@ -65,7 +65,7 @@ fn count(pinset: &Pinset, own: PeerId) -> Result<[u64; 2], Error> {
 fn refusal(peer: &PeerId, error: &CallError) -> String {
     match error {
         // Go's peers, and ours of before, know no such service.
-        CallError::Remote(text) if text.starts_with("rpc: can't find") => {
+        CallError::Unknown(_) => {
             format!("{peer} cannot be drained, its version does not know how: {error}")
         }
         CallError::Refused(_) => {
@@ -150,7 +150,7 @@ mod tests {
     fn who_will_not_or_cannot_is_told_apart() {
         let peer = PeerId::random();
         let told = |error| refusal(&peer, &error);
-        assert!(told(CallError::Remote("rpc: can't find service Departure".into())).contains("version does not know"));
+        assert!(told(CallError::Unknown("rpc: can't find service Departure".into())).contains("version does not know"));
         assert!(told(CallError::Refused("no".into())).contains("does not trust this peer, or"));
         assert_eq!(told(CallError::Remote("the disk is full".into())), format!("{peer} says: the disk is full"));
     }

@@ -25,17 +25,31 @@ pub struct Source {
     /// Its label, for rows that say that it did not answer.
     pub names: Names,
     /// The rows.
-    pub rows: BoxStream<'static, Result<PinInfo, Missing>>,
+    pub rows: Rows,
 }
+
+/// The statuses that a peer sends.
+pub type Rows = BoxStream<'static, Result<PinInfo, Missing>>;
 
 /// The order of the pinset's keys.
 pub type KeyOf = Arc<dyn Fn(&Cid) -> Vec<u8> + Send + Sync>;
+
+/// The rows, and an error in their place when none comes for `silence` though it is waited for.
+pub fn unless_silent(rows: Rows, silence: Duration) -> Rows {
+    let next = move |rows: Option<Rows>| async move {
+        let mut rows = rows?;
+        match tokio::time::timeout(silence, rows.next()).await {
+            Ok(row) => Some((row?, Some(rows))),
+            Err(_) => Some((Err(Missing::Failed(format!("no status arrived for {silence:?}"))), None)),
+        }
+    };
+    unfold(Some(rows), next).boxed()
+}
 
 struct Merge {
     sources: Vec<Lane>,
     failed: BTreeMap<PeerId, PinInfoShort>,
     key_of: KeyOf,
-    silence: Duration,
 }
 
 struct Lane {
@@ -48,12 +62,12 @@ struct Lane {
 
 /// Merges the rows of all sources into one row a CID, in key order.
 ///
-/// A source that fails, says nothing for `silence`, or has its rows out of order is a `cluster_error` in every row that
-/// follows; whatever peer its rows name, they count as the source's own.
-pub fn merge(sources: Vec<Source>, key_of: KeyOf, silence: Duration) -> impl Stream<Item = GlobalPinInfo> {
+/// A source that fails, or has its rows out of order, is a `cluster_error` in every row that follows; whatever peer its
+/// rows name, they count as the source's own.
+pub fn merge(sources: Vec<Source>, key_of: KeyOf) -> impl Stream<Item = GlobalPinInfo> {
     let sources =
         sources.into_iter().map(|source| Lane { source, head: None, last: Vec::new(), ended: false }).collect();
-    let merge = Merge { sources, failed: BTreeMap::new(), key_of, silence };
+    let merge = Merge { sources, failed: BTreeMap::new(), key_of };
     unfold(merge, async |mut merge| merge.next().await.map(|row| (row, merge)))
 }
 
@@ -76,14 +90,13 @@ impl Merge {
 
     /// Reads the next row of every source that has none, all at once.
     async fn fill(&mut self) {
-        let (silence, key_of) = (self.silence, &self.key_of);
+        let key_of = &self.key_of;
         let empty = self.sources.iter_mut().filter(|lane| lane.head.is_none() && !lane.ended);
         let reads = empty.map(|lane| async move {
-            match tokio::time::timeout(silence, lane.source.rows.next()).await {
-                Ok(Some(Ok(info))) => lane.take(key_of(&info.cid), info),
-                Ok(Some(Err(missing))) => lane.end(Some(missing)),
-                Ok(None) => lane.end(None),
-                Err(_) => lane.end(Some(Missing::Failed(format!("no status arrived for {silence:?}")))),
+            match lane.source.rows.next().await {
+                Some(Ok(info)) => lane.take(key_of(&info.cid), info),
+                Some(Err(missing)) => lane.end(Some(missing)),
+                None => lane.end(None),
             }
         });
         for (peer, short) in futures::future::join_all(reads).await.into_iter().flatten() {
@@ -150,11 +163,11 @@ mod tests {
     }
 
     fn source(peer: PeerId, rows: impl Stream<Item = Result<PinInfo, Missing>> + Send + 'static) -> Source {
-        Source { peer, names: Names::default(), rows: rows.boxed() }
+        Source { peer, names: Names::default(), rows: unless_silent(rows.boxed(), Duration::from_secs(1)) }
     }
 
     fn merged(sources: Vec<Source>) -> impl Stream<Item = GlobalPinInfo> {
-        merge(sources, Arc::new(Cid::to_bytes), Duration::from_secs(1))
+        merge(sources, Arc::new(Cid::to_bytes))
     }
 
     #[tokio::test]

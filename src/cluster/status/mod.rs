@@ -2,8 +2,10 @@
 mod holders;
 mod local;
 mod merge;
+mod spool;
 mod standing;
 mod wait;
 
 pub use holders::Holders;
 pub use local::{Local, blocking};
+pub use spool::Spool;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::local;
-use super::merge::{Missing, Source, merge};
+use super::merge::{KeyOf, Missing, Rows, Source, merge, unless_silent};
 use crate::cluster::Error;
 use crate::cluster::handle::{Cluster, FAN_OUT_MAX};
 use crate::cluster::peers::Names;
 use crate::model::{Cid, GlobalPinInfo, PeerId, Pin, PinInfo, Replication, StatusFilter, TrackerStatus, UnixMillis};
-use crate::swarm::calls::CallError;
+use crate::swarm::calls::{CallError, Calls, Order};
 use crate::task;
 
 /// How long a peer may say nothing in the middle of its statuses before it is a `cluster_error`: it may have to read
@@ -110,7 +110,7 @@ impl Cluster {
         if local {
             return own.map(|row| row.map(GlobalPinInfo::from)).boxed();
         }
-        self.merged(own, |cluster, peer| cluster.inner.calls.status_all(peer, filter))
+        self.merged(own, move |calls, peer, order| calls.status_all(peer, filter, order))
     }
 
     /// Tries everything that failed again; returns what was queued anew.
@@ -120,32 +120,54 @@ impl Cluster {
         if local {
             return own.map(|row| row.map(GlobalPinInfo::from)).boxed();
         }
-        self.merged(own, |cluster, peer| cluster.inner.calls.recover_all(peer))
+        self.merged(own, Calls::recover_all)
     }
 
     /// Merges this peer's rows with those that each other member sends.
     fn merged(
         &self,
         own: BoxStream<'static, Result<PinInfo, Error>>,
-        ask: impl Fn(&Self, PeerId) -> BoxStream<'static, Result<PinInfo, CallError>>,
+        ask: impl Fn(&Calls, PeerId, Order) -> BoxStream<'static, Result<PinInfo, CallError>> + Copy + Send + Sync + 'static,
     ) -> BoxStream<'static, Result<GlobalPinInfo, Error>> {
         let peerset = self.visible(task::wall());
         let others = peerset.into_iter().filter(|peer| *peer != self.inner.own).map(|peer| Source {
             peer,
             names: self.names(&peer),
-            rows: ask(self, peer).map(|row| row.map_err(|error| missing(&error))).boxed(),
+            rows: self.in_order(move |calls, order| ask(calls, peer, order)),
         });
         let (failed, own) = local::first_error(own);
         let own = Source {
             peer: self.inner.own,
             names: self.names(&self.inner.own),
-            rows: own.map(|row| row.map_err(|error| Missing::Failed(error.to_string()))).boxed(),
+            rows: limited(own.map(|row| row.map_err(|error| Missing::Failed(error.to_string()))).boxed()),
         };
-        let pinset = self.inner.pinset.clone();
-        let rows =
-            merge(std::iter::once(own).chain(others).collect(), Arc::new(move |cid| pinset.key(cid)), SILENCE_MAX);
+        let rows = merge(std::iter::once(own).chain(others).collect(), self.key_of());
         // An error of this peer's own ledger or pinset ends the answer as an error: others' rows alone would look whole.
         rows.map(Ok).chain(stream::once(failed).filter_map(|e| futures::future::ready(e.map(Err)))).boxed()
+    }
+
+    /// What a peer answers, in the order of the keys: Go's peers have another one, and are asked anew for it.
+    fn in_order(
+        &self,
+        ask: impl Fn(&Calls, Order) -> BoxStream<'static, Result<PinInfo, CallError>> + Send + 'static,
+    ) -> Rows {
+        let (calls, spool, key_of) = (self.inner.calls.clone(), self.inner.spool.clone(), self.key_of());
+        let answer = async move {
+            let mut rows = ask(&calls, Order::Keys);
+            match tokio::time::timeout(SILENCE_MAX, rows.next()).await {
+                Ok(Some(Err(CallError::Unknown(_) | CallError::Refused(_)))) => {
+                    spool.sorted(limited(told(ask(&calls, Order::Any))), key_of)
+                }
+                Ok(first) => limited(told(stream::iter(first).chain(rows).boxed())),
+                Err(_) => told(stream::iter([Err(CallError::Deadline(SILENCE_MAX))]).boxed()),
+            }
+        };
+        stream::once(answer).flatten().boxed()
+    }
+
+    fn key_of(&self) -> KeyOf {
+        let pinset = self.inner.pinset.clone();
+        Arc::new(move |cid| pinset.key(cid))
     }
 
     /// The members whose statuses this peer shows: a follower shows its own alone.
@@ -161,6 +183,14 @@ impl Cluster {
         }
         names
     }
+}
+
+fn told(rows: BoxStream<'static, Result<PinInfo, CallError>>) -> Rows {
+    rows.map(|row| row.map_err(|error| missing(&error))).boxed()
+}
+
+fn limited(rows: Rows) -> Rows {
+    unless_silent(rows, SILENCE_MAX)
 }
 
 fn missing(error: &CallError) -> Missing {

@@ -59,6 +59,27 @@ async fn a_list_has_every_pin_and_says_who_did_not_answer() {
 }
 
 #[tokio::test]
+async fn a_peer_that_answers_in_its_own_order_is_sorted_first() {
+    let lone = Lone::start(|_| ()).await;
+    for n in 0..3 {
+        lone.cluster.pin(cid(n), PinOptions::default()).await.unwrap();
+    }
+    let all: Vec<PinInfo> = lone.cluster.inner.local.statuses(StatusFilter::ALL).try_collect().await.unwrap();
+    let ask = |keys: fn() -> CallError, rows: Vec<PinInfo>| {
+        lone.cluster.in_order(move |_, order| match order {
+            Order::Keys => stream::iter([Err(keys())]).boxed(),
+            Order::Any => stream::iter(rows.clone().into_iter().rev().map(Ok)).boxed(),
+        })
+    };
+    let unknown = || CallError::Unknown("rpc: can't find service Ordered".into());
+    let rows: Vec<_> = ask(unknown, all.clone()).try_collect().await.unwrap();
+    assert_eq!(rows, all);
+    let closed: Vec<_> = ask(|| CallError::Closed, all).collect().await;
+    assert_eq!(closed, [Err(Missing::Failed("EOF".into()))]);
+    lone.stop().await;
+}
+
+#[tokio::test]
 async fn a_follower_shows_itself_alone() {
     let lone = Lone::start(|config| config.cluster.follower_mode = true).await;
     let own = lone.cluster.own_id();

@@ -38,6 +38,28 @@ const GC_MAX: Duration = Duration::from_hours(1);
 /// Bytes of the header before a reply; an error's text is in it.
 const HEADER_MAX: usize = 64 << 10;
 
+/// How Go's servers say that they do not know a service or a method.
+const UNKNOWN: &str = "rpc: can't find ";
+
+/// The order in which a peer is to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// That of the pinset's keys: Go's peers do not know it, which is [`CallError::Unknown`].
+    Keys,
+    /// Any.
+    Any,
+}
+
+impl Order {
+    /// The service that answers so; `go` is Go's.
+    const fn service(self, go: &'static str) -> &'static str {
+        match self {
+            Self::Keys => "Ordered",
+            Self::Any => go,
+        }
+    }
+}
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -50,6 +72,9 @@ pub enum CallError {
     /// The peer may answer us, and will not: it does not trust us, or does not serve this.
     #[error("{0}")]
     Refused(String),
+    /// The peer does not know this call, or a service of it.
+    #[error("{0}")]
+    Unknown(String),
     /// The peer's error.
     #[error("{0}")]
     Remote(String),
@@ -136,14 +161,19 @@ impl Calls {
 
     /// The status of all pins on a peer.
     #[must_use]
-    pub fn status_all(&self, peer: PeerId, filter: StatusFilter) -> BoxStream<'static, Result<PinInfo, CallError>> {
-        pin_infos(self.stream(peer, "PinTracker", "StatusAll", &gorpc::encode_filter(filter)))
+    pub fn status_all(
+        &self,
+        peer: PeerId,
+        filter: StatusFilter,
+        order: Order,
+    ) -> BoxStream<'static, Result<PinInfo, CallError>> {
+        pin_infos(self.stream(peer, order.service("PinTracker"), "StatusAll", &gorpc::encode_filter(filter)))
     }
 
     /// Makes a peer try all failed pins again; returns their status.
     #[must_use]
-    pub fn recover_all(&self, peer: PeerId) -> BoxStream<'static, Result<PinInfo, CallError>> {
-        pin_infos(self.stream(peer, "Cluster", "RecoverAllLocal", &gorpc::encode_nothing()))
+    pub fn recover_all(&self, peer: PeerId, order: Order) -> BoxStream<'static, Result<PinInfo, CallError>> {
+        pin_infos(self.stream(peer, order.service("Cluster"), "RecoverAllLocal", &gorpc::encode_nothing()))
     }
 
     /// Who a peer's members are, as each of them answers.
@@ -263,6 +293,7 @@ async fn next_reply(stream: &mut Stream, reader: &mut Reader, max: usize) -> Res
     let header = Response::decode(&header)?;
     match (header.error.is_empty(), header.kind) {
         (false, ErrorKind::Authorization) => return Err(CallError::Refused(header.error)),
+        (false, _) if header.error.starts_with(UNKNOWN) => return Err(CallError::Unknown(header.error)),
         (false, _) => return Err(CallError::Remote(header.error)),
         (true, _) => (),
     }

@@ -69,13 +69,15 @@ const SERVICES: [Service; 5] = [
     ("PeerMonitor", &[], &[], &["LatestMetrics", "MetricNames"]),
 ];
 
-/// What Go's peers do not have: a service of its own, which they refuse as unknown.
-const OURS: Service = ("Departure", &[], &["Drain"], &[]);
+/// What Go's peers do not have: services of their own, which they refuse as unknown. Those of `Ordered` are Go's that
+/// answer in the order of the pinset's keys.
+const OURS: [Service; 2] =
+    [("Departure", &[], &["Drain"], &[]), ("Ordered", &[], &["StatusAll", "RecoverAllLocal"], &[])];
 
 /// Returns who may call a method: by Go's default policy, where the method is Go's.
 #[must_use]
 pub fn access(service: &ServiceId) -> Access {
-    let mut services = SERVICES.iter().chain([&OURS]);
+    let mut services = SERVICES.iter().chain(&OURS);
     let Some((_, open, trusted, local)) = services.find(|(name, ..)| *name == service.name) else {
         return Access::NoService;
     };
@@ -115,10 +117,10 @@ impl Method {
             ("Cluster", "Version") => Self::Version,
             ("Cluster", "PeerAdd") => Self::PeerAdd,
             ("PinTracker", "Status") => Self::Status,
-            ("PinTracker", "StatusAll") => Self::StatusAll,
+            ("PinTracker" | "Ordered", "StatusAll") => Self::StatusAll,
             ("PinTracker", "Recover") => Self::Recover,
             ("Cluster", "RecoverLocal") => Self::RecoverLocal,
-            ("Cluster", "RecoverAllLocal") => Self::RecoverAllLocal,
+            ("Cluster" | "Ordered", "RecoverAllLocal") => Self::RecoverAllLocal,
             ("Cluster", "Peers") => Self::Peers,
             ("Cluster", "RepoGCLocal") => Self::RepoGc,
             ("IPFSConnector", "SwarmPeers") => Self::SwarmPeers,
@@ -236,5 +238,6 @@ mod tests {
         assert_eq!(access(&ServiceId::new("PinTracker", "Status")), Access::Trusted);
         assert_eq!(access(&ServiceId::new("Cluster", "IDStream")), Access::Open);
         assert_eq!(access(&ServiceId::new("Departure", "Drain")), Access::Trusted);
+        assert_eq!(access(&ServiceId::new("Ordered", "StatusAll")), Access::Trusted);
     }
 }

@@ -4,6 +4,6 @@ mod method;
 mod reader;
 mod server;
 
-pub use client::{CallError, Calls};
+pub use client::{CallError, Calls, Order};
 pub use method::{Access, Call, PROTOCOL, Reply, access};
 pub use server::{CallServer, Serve, spawn};
