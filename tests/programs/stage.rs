@@ -76,14 +76,14 @@ impl Stage {
         let recording = Recording::read(path);
         let here = |text: &str| {
             let text = text.replace("<dir>", &text_of(self.dir.path()));
-            replace.iter().fold(text, |text, (from, to)| text.replace(from, to))
+            replace.iter().fold(text, |text, (from, to)| swap(&text, from, to))
         };
         let words: Vec<String> = recording.words.iter().map(|word| here(word)).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let env: Vec<_> = recording.env.iter().map(|(name, value)| (name.clone(), here(value))).collect();
         let mut answer = self.run(program, &words, &env, &recording.stdin);
         let back = |text: &str| {
-            let text = replace.iter().fold(text.to_owned(), |text, (from, to)| text.replace(to, from));
+            let text = replace.iter().fold(text.to_owned(), |text, (from, to)| swap(&text, to, from));
             text.replace(&text_of(self.dir.path()), "<dir>")
         };
         answer.stdout = back(&answer.stdout);
@@ -106,6 +106,26 @@ impl Stage {
         let beginning = recording.stderr.trim_end();
         assert!(answer.stderr.starts_with(beginning), "{path}: {beginning:?} and {:?}", answer.stderr);
     }
+}
+
+/// Puts `to` in the place of each `from` that is not a part of a longer number: a port may have the digits of any moment.
+pub fn swap(text: &str, from: &str, to: &str) -> String {
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let (mut swapped, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once(from) {
+        let inside = is_digit(before.chars().next_back()) || is_digit(after.chars().next());
+        swapped.extend([before, if inside { from } else { to }]);
+        rest = after;
+    }
+    swapped + rest
+}
+
+#[test]
+fn a_port_is_swapped_and_its_digits_in_a_moment_are_not() {
+    assert_eq!(
+        swap("at :33231, 1795226133231334194 /tcp/33231", "33231", "34142"),
+        "at :34142, 1795226133231334194 /tcp/34142"
+    );
 }
 
 pub fn text(path: &Path) -> String {

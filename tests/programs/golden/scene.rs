@@ -11,7 +11,7 @@ use super::Verdict;
 use crate::common::ports::free_port;
 use crate::common::process::{Process, now, tail};
 use crate::recording::{Recording, content};
-use crate::stage::{Answer, Stage, text};
+use crate::stage::{Answer, Stage, swap, text};
 
 /// How long a peer may take until it says that it is ready, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -40,7 +40,7 @@ impl Scene {
 
     /// What stands here for recorded text.
     pub fn here(&self, text: &str) -> String {
-        self.replace.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+        self.replace.iter().fold(text.to_owned(), |text, (from, to)| swap(&text, from, to))
     }
 
     /// Runs the command of a recording and compares its answer.
@@ -126,7 +126,7 @@ impl Scene {
     }
 
     fn back(&self, text: &str) -> String {
-        self.replace.iter().fold(text.to_owned(), |text, (from, to)| text.replace(to, from))
+        self.replace.iter().fold(text.to_owned(), |text, (from, to)| swap(&text, to, from))
     }
 }
 
