@@ -1,4 +1,5 @@
 //! Bad input and missing neighbours: clear words, and the peer goes on where it can.
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::harness::{Output, Peer, Test};
@@ -25,6 +26,28 @@ fn a_peer_without_kubo_takes_pins_and_works_when_kubo_appears() {
     peer.kubo_mut().wait();
     peer.until("it is pinned", |peer| peer.count(&cid, "pinned") == 1);
     assert!(peer.kubo().holds(&cid));
+}
+
+#[test]
+fn a_peer_that_hangs_is_an_error_in_a_list_and_holds_it_up_no_longer_than_a_second() {
+    let test = Test::new();
+    let [mut first, mut hung] = ["first", "hung"].map(|name| test.peer(name));
+    for peer in [&first, &hung] {
+        // It is a member for as long as the test takes.
+        peer.configure(|config| config["cluster"]["monitor_ping_interval"] = json!("1m"));
+    }
+    first.start(&[]);
+    hung.start(&["--bootstrap", &first.swarm_address()]);
+    first.wait_for_members(2);
+    hung.kubo().connect(first.kubo());
+    let cid = first.kubo().add(b"held by one that hangs");
+    first.ctl(["pin", "add", "--no-status", &cid]).code(0);
+    first.until("both hold it", |peer| peer.count(&cid, "pinned") == 2);
+
+    hung.signal(Signal::SIGSTOP);
+    first.ctl(["status"]).code(0).stdout("CLUSTER_ERROR: no status arrived for 1s");
+    hung.signal(Signal::SIGCONT);
+    first.until("it is heard again", |peer| peer.ctl(["status"]).code(0).text().matches(": PINNED |").count() == 2);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The statuses of many peers as one: sorted streams are merged row by row, so memory stays flat at any pinset.
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::stream::{BoxStream, Stream, StreamExt, unfold};
@@ -26,6 +27,25 @@ pub struct Source {
     pub names: Names,
     /// The rows.
     pub rows: Rows,
+    /// How long rows of others wait for its next one, unless it is busy.
+    pub patience: Duration,
+    /// Whether it is known to be at work.
+    pub busy: Busy,
+}
+
+/// Says of a source, while it has no row, that one is being made.
+#[derive(Clone, Debug, Default)]
+pub struct Busy(Arc<AtomicBool>);
+
+impl Busy {
+    /// From now on it is, or not any more.
+    pub fn set(&self, is_busy: bool) {
+        self.0.store(is_busy, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The statuses that a peer sends.
@@ -48,7 +68,10 @@ pub fn unless_silent(rows: Rows, silence: Duration) -> Rows {
 
 struct Merge {
     sources: Vec<Lane>,
+    /// The peers whose part of a row is an error.
     failed: BTreeMap<PeerId, PinInfoShort>,
+    /// The key of the latest row.
+    told: Vec<u8>,
     key_of: KeyOf,
 }
 
@@ -57,23 +80,37 @@ struct Lane {
     head: Option<(Vec<u8>, PinInfo)>,
     /// The key of its latest row.
     last: Vec<u8>,
+    /// The others do not wait for it.
+    late: bool,
     ended: bool,
+}
+
+/// What a lane came to.
+enum Came {
+    /// It has its next row, or has ended well.
+    Well,
+    /// It says nothing for now, or has ended badly.
+    Badly(PinInfoShort),
 }
 
 /// Merges the rows of all sources into one row a CID, in key order.
 ///
-/// A source that fails, or has its rows out of order, is a `cluster_error` in every row that follows; whatever peer its
-/// rows name, they count as the source's own.
+/// A source that fails, or has its rows out of order, is a `cluster_error` in every row that follows, and one that keeps
+/// the others waiting is one until it goes on. Whatever peer its rows name, they count as the source's own.
 pub fn merge(sources: Vec<Source>, key_of: KeyOf) -> impl Stream<Item = GlobalPinInfo> {
-    let sources =
-        sources.into_iter().map(|source| Lane { source, head: None, last: Vec::new(), ended: false }).collect();
-    let merge = Merge { sources, failed: BTreeMap::new(), key_of };
+    let lane = |source| Lane { source, head: None, last: Vec::new(), late: false, ended: false };
+    let sources = sources.into_iter().map(lane).collect();
+    let merge = Merge { sources, failed: BTreeMap::new(), told: Vec::new(), key_of };
     unfold(merge, async |mut merge| merge.next().await.map(|row| (row, merge)))
 }
 
 impl Merge {
     async fn next(&mut self) -> Option<GlobalPinInfo> {
-        self.fill().await;
+        self.fill(Lane::patience).await;
+        if self.sources.iter().all(|lane| lane.head.is_none()) {
+            // There is nothing that those who are late would hold up.
+            self.fill(|_| Duration::MAX).await;
+        }
         let least = self.sources.iter().filter_map(|lane| lane.head.as_ref()).map(|(key, _)| key).min()?.clone();
         let mut row: Option<GlobalPinInfo> = None;
         for lane in &mut self.sources {
@@ -81,6 +118,7 @@ impl Merge {
                 row = Some(joined(row, info));
             }
         }
+        self.told = least;
         let mut row = row?;
         for (peer, short) in &self.failed {
             row.peer_map.insert(*peer, short.clone());
@@ -89,41 +127,61 @@ impl Merge {
     }
 
     /// Reads the next row of every source that has none, all at once.
-    async fn fill(&mut self) {
-        let key_of = &self.key_of;
+    async fn fill(&mut self, patience: fn(&Lane) -> Duration) {
+        let (key_of, told) = (&self.key_of, &self.told);
         let empty = self.sources.iter_mut().filter(|lane| lane.head.is_none() && !lane.ended);
-        let reads = empty.map(|lane| async move {
-            match lane.source.rows.next().await {
-                Some(Ok(info)) => lane.take(key_of(&info.cid), info),
-                Some(Err(missing)) => lane.end(Some(missing)),
-                None => lane.end(None),
+        let reads = empty.map(|lane| async move { (lane.source.peer, lane.read(patience(lane), key_of, told).await) });
+        for (peer, came) in futures::future::join_all(reads).await {
+            match came {
+                Came::Well => drop(self.failed.remove(&peer)),
+                Came::Badly(short) => drop(self.failed.insert(peer, short)),
             }
-        });
-        for (peer, short) in futures::future::join_all(reads).await.into_iter().flatten() {
-            self.failed.insert(peer, short);
         }
     }
 }
 
 impl Lane {
-    fn take(&mut self, key: Vec<u8>, info: PinInfo) -> Option<(PeerId, PinInfoShort)> {
-        if key <= self.last {
-            return self.end(Some(Missing::Failed("its statuses are out of order".into())));
-        }
-        self.last.clone_from(&key);
-        self.head = Some((key, PinInfo { peer: self.source.peer, ..info }));
-        None
+    fn patience(&self) -> Duration {
+        if self.late { Duration::ZERO } else { self.source.patience }
     }
 
-    fn end(&mut self, missing: Option<Missing>) -> Option<(PeerId, PinInfoShort)> {
-        self.ended = true;
-        match missing {
-            Some(Missing::Failed(error)) => {
-                let short = self.source.names.row(TrackerStatus::ClusterError, error, task::wall());
-                Some((self.source.peer, short))
+    /// Reads its next row after `told`: what came too late for its row is passed over.
+    async fn read(&mut self, patience: Duration, key_of: &KeyOf, told: &[u8]) -> Came {
+        loop {
+            let patience = if self.source.busy.get() { self.source.patience } else { patience };
+            match tokio::time::timeout(patience, self.source.rows.next()).await {
+                Ok(Some(Ok(info))) => {
+                    let key = key_of(&info.cid);
+                    if key <= self.last {
+                        return self.end("its statuses are out of order".into());
+                    }
+                    (self.last, self.late) = (key.clone(), false);
+                    if *key > *told {
+                        self.head = Some((key, PinInfo { peer: self.source.peer, ..info }));
+                        return Came::Well;
+                    }
+                }
+                Ok(Some(Err(Missing::Failed(error)))) => return self.end(error),
+                Ok(Some(Err(Missing::NotAllowed)) | None) => {
+                    self.ended = true;
+                    return Came::Well;
+                }
+                Err(_) if self.source.busy.get() => (),
+                Err(_) => {
+                    self.late = true;
+                    return self.error(format!("no status arrived for {:?}", self.source.patience));
+                }
             }
-            Some(Missing::NotAllowed) | None => None,
         }
+    }
+
+    fn end(&mut self, error: String) -> Came {
+        self.ended = true;
+        self.error(error)
+    }
+
+    fn error(&self, error: String) -> Came {
+        Came::Badly(self.source.names.row(TrackerStatus::ClusterError, error, task::wall()))
     }
 }
 
@@ -163,7 +221,8 @@ mod tests {
     }
 
     fn source(peer: PeerId, rows: impl Stream<Item = Result<PinInfo, Missing>> + Send + 'static) -> Source {
-        Source { peer, names: Names::default(), rows: unless_silent(rows.boxed(), Duration::from_secs(1)) }
+        let rows = unless_silent(rows.boxed(), Duration::from_secs(15));
+        Source { peer, names: Names::default(), rows, patience: Duration::from_secs(1), busy: Busy::default() }
     }
 
     fn merged(sources: Vec<Source>) -> impl Stream<Item = GlobalPinInfo> {
@@ -194,6 +253,46 @@ mod tests {
             assert_eq!(row.peer_map[&silent].status, TrackerStatus::ClusterError);
             assert!(!row.peer_map.contains_key(&refusing));
         }
+    }
+
+    /// Rows, and a silence of so many seconds before the one of that number.
+    fn halting(
+        peer: PeerId,
+        rows: impl IntoIterator<Item = u8>,
+        silent: (u8, u64),
+    ) -> impl Stream<Item = Result<PinInfo, Missing>> {
+        stream::iter(rows.into_iter().collect::<Vec<_>>()).then(move |n| async move {
+            if n == silent.0 {
+                tokio::time::sleep(Duration::from_secs(silent.1)).await;
+            }
+            Ok(info(peer, n))
+        })
+    }
+
+    fn statuses(rows: &[GlobalPinInfo], peer: PeerId) -> Vec<Option<TrackerStatus>> {
+        rows.iter().map(|row| row.peer_map.get(&peer).map(|short| short.status)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_silent_for_a_second_is_an_error_until_he_goes_on() {
+        let (a, b) = (PeerId::random(), PeerId::random());
+        let sources =
+            vec![source(a, halting(a, 1..=6, (4, 10))), source(b, halting(b, (1..=6).filter(|n| *n != 5), (2, 5)))];
+        let rows: Vec<_> = merged(sources).collect().await;
+        let (well, error) = (Some(TrackerStatus::Pinned), Some(TrackerStatus::ClusterError));
+        assert_eq!(statuses(&rows, a), [well; 6], "in the end nobody has anything, and is waited for");
+        assert_eq!(statuses(&rows, b), [well, error, error, well, None, well]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_busy_or_alone_is_waited_for() {
+        let (a, b) = (PeerId::random(), PeerId::random());
+        let slow = source(b, halting(b, 1..=2, (1, 10)));
+        slow.busy.set(true);
+        let rows: Vec<_> = merged(vec![source(a, stream::iter([Ok(info(a, 1))])), slow]).collect().await;
+        assert_eq!(statuses(&rows, b), [Some(TrackerStatus::Pinned); 2]);
+        let rows: Vec<_> = merged(vec![source(a, halting(a, 1..=2, (2, 10)))]).collect().await;
+        assert_eq!(statuses(&rows, a), [Some(TrackerStatus::Pinned); 2]);
     }
 
     #[tokio::test]

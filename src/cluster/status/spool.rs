@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::local::blocking;
-use super::merge::{KeyOf, Missing, Rows};
+use super::merge::{Busy, KeyOf, Missing, Rows};
 use crate::cluster::Error;
 use crate::model::PinInfo;
 use crate::store::{Scratch, ScratchRow};
@@ -40,10 +40,16 @@ impl Spool {
     }
 
     /// The same rows in the order of their keys. The first comes when all of them are here; an error among them is all
-    /// that comes then.
-    pub fn sorted(&self, rows: Rows, key_of: KeyOf) -> Rows {
+    /// that comes then. It is `busy` until then.
+    pub fn sorted(&self, rows: Rows, key_of: KeyOf, busy: Busy) -> Rows {
         let spool = self.clone();
-        stream::once(async move { spool.gather(rows, key_of).await })
+        let gather = async move {
+            busy.set(true);
+            let gathered = spool.gather(rows, key_of).await;
+            busy.set(false);
+            gathered
+        };
+        stream::once(gather)
             .flat_map(|gathered| match gathered {
                 Ok(sorted) => pages(sorted),
                 Err(missing) => stream::once(async { Err(missing) }).boxed(),
@@ -177,9 +183,9 @@ mod tests {
         let mut expected: Vec<Cid> = (0..256).map(cid).collect();
         expected.sort_by_key(Cid::to_bytes);
         let many = (0..10).flat_map(|_| (0..256).rev().map(|n| n * 77 % 256));
-        assert_eq!(cids(spool.sorted(rows(many), key_of())).await, expected, "each once");
-        assert_eq!(spool.sorted(rows([7]), key_of()).next().await.unwrap(), Ok(info(7)));
-        assert_eq!(cids(spool.sorted(rows([]), key_of())).await, []);
+        assert_eq!(cids(spool.sorted(rows(many), key_of(), Busy::default())).await, expected, "each once");
+        assert_eq!(spool.sorted(rows([7]), key_of(), Busy::default()).next().await.unwrap(), Ok(info(7)));
+        assert_eq!(cids(spool.sorted(rows([]), key_of(), Busy::default())).await, []);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
@@ -188,9 +194,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let gone = || Err(Missing::Failed("gone".into()));
         let broken = rows([3, 1]).chain(stream::once(async move { gone() })).boxed();
-        let told: Vec<_> = Spool::new(dir.path().into()).sorted(broken, key_of()).collect().await;
+        let told: Vec<_> = Spool::new(dir.path().into()).sorted(broken, key_of(), Busy::default()).collect().await;
         assert_eq!(told, [gone()]);
-        let nowhere: Vec<_> = Spool::new(dir.path().join("nowhere")).sorted(rows([1]), key_of()).collect().await;
+        let nowhere: Vec<_> =
+            Spool::new(dir.path().join("nowhere")).sorted(rows([1]), key_of(), Busy::default()).collect().await;
         assert!(
             matches!(&nowhere[..], [Err(Missing::Failed(text))] if text.starts_with("its statuses could not be sorted: "))
         );
@@ -201,7 +208,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let spool = Spool::new(dir.path().into());
         let first = async |order: [u64; 2]| {
-            let mut sorted = spool.sorted(rows(order), key_of());
+            let mut sorted = spool.sorted(rows(order), key_of(), Busy::default());
             let row = sorted.next().await.unwrap();
             (sorted, row)
         };

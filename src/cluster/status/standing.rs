@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::local;
-use super::merge::{KeyOf, Missing, Rows, Source, merge, unless_silent};
+use super::merge::{Busy, KeyOf, Missing, Rows, Source, merge, unless_silent};
 use crate::cluster::Error;
 use crate::cluster::handle::{Cluster, FAN_OUT_MAX};
 use crate::cluster::peers::Names;
@@ -13,9 +13,12 @@ use crate::model::{Cid, GlobalPinInfo, PeerId, Pin, PinInfo, Replication, Status
 use crate::swarm::calls::{CallError, Calls, Order};
 use crate::task;
 
-/// How long a peer may say nothing in the middle of its statuses before it is a `cluster_error`: it may have to read
-/// all its pins to find one that matches.
+/// How long a peer may say nothing in the middle of its statuses before it is given up: it may have to read all its pins
+/// to find one that matches.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// How long the rows of others wait for a peer all of whose pins match: it is a `cluster_error` in them until it goes on.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long one peer may take to answer about one pin, as in Go.
 const CALL_MAX: Duration = Duration::from_secs(15);
@@ -110,7 +113,8 @@ impl Cluster {
         if local {
             return own.map(|row| row.map(GlobalPinInfo::from)).boxed();
         }
-        self.merged(own, move |calls, peer, order| calls.status_all(peer, filter, order))
+        let patience = if filter == StatusFilter::ALL { PATIENCE } else { SILENCE_MAX };
+        self.merged(own, patience, move |calls, peer, order| calls.status_all(peer, filter, order))
     }
 
     /// Tries everything that failed again; returns what was queued anew.
@@ -120,26 +124,29 @@ impl Cluster {
         if local {
             return own.map(|row| row.map(GlobalPinInfo::from)).boxed();
         }
-        self.merged(own, Calls::recover_all)
+        self.merged(own, SILENCE_MAX, Calls::recover_all)
     }
 
     /// Merges this peer's rows with those that each other member sends.
     fn merged(
         &self,
         own: BoxStream<'static, Result<PinInfo, Error>>,
+        patience: Duration,
         ask: impl Fn(&Calls, PeerId, Order) -> BoxStream<'static, Result<PinInfo, CallError>> + Copy + Send + Sync + 'static,
     ) -> BoxStream<'static, Result<GlobalPinInfo, Error>> {
         let peerset = self.visible(task::wall());
-        let others = peerset.into_iter().filter(|peer| *peer != self.inner.own).map(|peer| Source {
-            peer,
-            names: self.names(&peer),
-            rows: self.in_order(move |calls, order| ask(calls, peer, order)),
+        let others = peerset.into_iter().filter(|peer| *peer != self.inner.own).map(|peer| {
+            let busy = Busy::default();
+            let rows = self.in_order(move |calls, order| ask(calls, peer, order), busy.clone());
+            Source { peer, names: self.names(&peer), rows, patience, busy }
         });
         let (failed, own) = local::first_error(own);
         let own = Source {
             peer: self.inner.own,
             names: self.names(&self.inner.own),
             rows: limited(own.map(|row| row.map_err(|error| Missing::Failed(error.to_string()))).boxed()),
+            patience: SILENCE_MAX,
+            busy: Busy::default(),
         };
         let rows = merge(std::iter::once(own).chain(others).collect(), self.key_of());
         // An error of this peer's own ledger or pinset ends the answer as an error: others' rows alone would look whole.
@@ -150,13 +157,14 @@ impl Cluster {
     fn in_order(
         &self,
         ask: impl Fn(&Calls, Order) -> BoxStream<'static, Result<PinInfo, CallError>> + Send + 'static,
+        busy: Busy,
     ) -> Rows {
         let (calls, spool, key_of) = (self.inner.calls.clone(), self.inner.spool.clone(), self.key_of());
         let answer = async move {
             let mut rows = ask(&calls, Order::Keys);
             match tokio::time::timeout(SILENCE_MAX, rows.next()).await {
                 Ok(Some(Err(CallError::Unknown(_) | CallError::Refused(_)))) => {
-                    spool.sorted(limited(told(ask(&calls, Order::Any))), key_of)
+                    spool.sorted(limited(told(ask(&calls, Order::Any))), key_of, busy)
                 }
                 Ok(first) => limited(told(stream::iter(first).chain(rows).boxed())),
                 Err(_) => told(stream::iter([Err(CallError::Deadline(SILENCE_MAX))]).boxed()),

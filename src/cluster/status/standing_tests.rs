@@ -66,10 +66,11 @@ async fn a_peer_that_answers_in_its_own_order_is_sorted_first() {
     }
     let all: Vec<PinInfo> = lone.cluster.inner.local.statuses(StatusFilter::ALL).try_collect().await.unwrap();
     let ask = |keys: fn() -> CallError, rows: Vec<PinInfo>| {
-        lone.cluster.in_order(move |_, order| match order {
+        let answer = move |_: &Calls, order| match order {
             Order::Keys => stream::iter([Err(keys())]).boxed(),
             Order::Any => stream::iter(rows.clone().into_iter().rev().map(Ok)).boxed(),
-        })
+        };
+        lone.cluster.in_order(answer, Busy::default())
     };
     let unknown = || CallError::Unknown("rpc: can't find service Ordered".into());
     let rows: Vec<_> = ask(unknown, all.clone()).try_collect().await.unwrap();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{Kubo, Output, wait_for};
@@ -92,6 +93,12 @@ impl Peer {
     /// Kills the daemon with SIGKILL.
     pub fn kill(&mut self) {
         self.process.take().expect("it runs").kill();
+    }
+
+    /// Sends the daemon a signal.
+    #[allow(dead_code, reason = "used by the tests of faults")]
+    pub fn signal(&self, signal: Signal) {
+        self.process.as_ref().expect("it runs").signal(signal);
     }
 
     /// Ends the daemon with SIGTERM, which is a success.
