@@ -20,12 +20,14 @@ const BYTES_EVERY: Duration = Duration::from_secs(10);
 const PARKED: Duration = Duration::from_mins(1);
 /// After this long it is asked again whether others hold what this peer is to let go of: first soon, for most pins are
 /// small, then a question for each of what may be all pins of a peer.
-const KEPT: [Duration; 2] = [Duration::from_secs(5), Duration::from_mins(1)];
+const KEPT_FIRST: Duration = Duration::from_secs(5);
+const KEPT: Duration = Duration::from_mins(1);
 /// Pins that find out together whether the daemon has room again.
 const TRIALS: usize = 4;
 /// After this long a pin is tried again that there was no room for, if it is still wanted then: soon where a try is a
 /// question for the size of a root that is here by then, later where it fetches what was cut short.
-const NO_ROOM: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
+const NO_ROOM: Duration = Duration::from_secs(10);
+const CUT_SHORT: Duration = Duration::from_mins(1);
 const LEAVING: &str = "kept until enough of the peers that are to hold it do";
 /// Go's texts.
 const QUEUE_FULL: &str = "pin/unpin operation queue is full. Try increasing max_pin_queue_size";
@@ -363,7 +365,7 @@ impl Queue {
                 return self.requeue(cid, if hot { Lane::Hot } else { Lane::Fresh }, row);
             }
             (Outcome::NoRoom(error), _) => {
-                let wait = NO_ROOM[usize::from(row.bytes > 0)];
+                let wait = if row.bytes > 0 { CUT_SHORT } else { NO_ROOM };
                 let (status, due, attempts) =
                     (Status::PinQueued, Due::At(now.plus(wait)), row.attempts.saturating_sub(1));
                 return vec![Effect::Put(cid, Row { status, due, since: now, attempts, error, ..row })];
@@ -382,7 +384,7 @@ impl Queue {
                 self.requeue(cid, Lane::Unpin, row)
             }
             Outcome::Kept => {
-                let wait = KEPT[usize::from(row.error == LEAVING)];
+                let wait = if row.error == LEAVING { KEPT } else { KEPT_FIRST };
                 let (status, due, error) = (Status::UnpinQueued, Due::At(now.plus(wait)), LEAVING.to_owned());
                 let attempts = row.attempts.saturating_sub(1);
                 vec![Effect::Put(cid, Row { status, due, since: now, attempts, error, ..row })]
